@@ -1,0 +1,10 @@
+//! A synchronous app-server for coding-agent clients.
+
+#![deny(unreachable_pub)]
+#![warn(missing_docs)]
+
+pub mod clock;
+pub mod error;
+pub mod limits;
+pub mod sync;
+pub mod sys;

@@ -1,0 +1,151 @@
+//! Every number of the server in one place: sizes, counts, deadlines.
+//!
+//! A queue's size says who fills it, who drains it, and what happens when it is full. The relations that
+//! must hold between numbers are asserted at compile time, so a change that breaks one does not build.
+//! What an operator may want to change is a default here and a field of [`crate::config`].
+
+use std::time::Duration;
+
+/// One KiB in bytes.
+pub const KIB: usize = 1024;
+/// One MiB in bytes.
+pub const MIB: usize = 1024 * KIB;
+
+// ---- messages ----
+
+/// Largest message that a client may send, in bytes, on every transport. Above it the message is refused
+/// with an error (stdio) or a Close 1009 (WebSocket), never by silence. The WebSocket frame limit is the
+/// same number: clients send one message as one frame.
+pub const MESSAGE_BYTES_MAX: usize = 64 * MIB;
+/// Largest message on a WebSocket before `initialize` was answered, in bytes: a client that has not said who
+/// it is cannot make the server reserve memory.
+pub const MESSAGE_BYTES_MAX_BEFORE_INITIALIZE: usize = 64 * KIB;
+/// Deepest nesting of arrays and objects in a message: serde_json's own bound, named here because clients
+/// meet it.
+pub const JSON_DEPTH_MAX: usize = 128;
+
+// ---- inbound: readers fill it, the processor drains it ----
+
+/// Messages waiting for the processor, all connections together. Full: a request is answered -32001, any
+/// other message waits in its reader.
+pub const INBOX_MESSAGES: usize = 4096;
+/// Messages of one connection waiting for the processor. Reached: that connection's reader waits, so the
+/// client's own socket pushes back and the others keep their place.
+pub const INBOX_MESSAGES_PER_CONNECTION: usize = 1024;
+/// Bytes of messages waiting for the processor, all connections together. Reached: readers wait.
+pub const INBOX_BYTES: usize = 256 * MIB;
+
+// ---- outbound: the processor fills an outbox, its writer drains it ----
+
+/// Messages in one connection's outbox. Above it a WebSocket is closed with 1013; stdio makes the processor
+/// wait, because a pipe has one reader and nobody else to disturb.
+pub const OUTBOX_MESSAGES: usize = 131_072;
+/// Bytes in one connection's outbox. Above it the same happens.
+pub const OUTBOX_BYTES: usize = 32 * MIB;
+/// Bytes in a stdio outbox at which the processor waits for the pipe's reader.
+pub const OUTBOX_BYTES_STDIO: usize = 8 * MIB;
+/// Control frames (pong, close) in one outbox. Above it the connection is closed with 1008: no honest peer
+/// sends pings faster than it reads pongs.
+pub const OUTBOX_CONTROL_FRAMES: usize = 64;
+/// Bytes that a writer gathers into one system call.
+pub const WRITE_BATCH_BYTES: usize = 64 * KIB;
+
+// ---- workers to processor ----
+
+/// Events of workers (turns, store) waiting for the processor. Full: the worker waits; the processor never
+/// waits for a worker, so this cannot lock up.
+pub const WORKER_EVENTS: usize = 1024;
+/// Events that the processor takes from one source before it looks at the others.
+pub const PROCESSOR_BATCH: usize = 64;
+/// Keys of fired timers waiting for the processor. Full: the timer worker waits.
+pub const TIMER_EVENTS: usize = 256;
+/// Commands (arm, cancel) waiting for the timer worker. Full: the sender waits; the timer worker only
+/// computes.
+pub const TIMER_COMMANDS: usize = 4096;
+/// Jobs waiting for the store worker. Full: a request is answered -32001, a turn waits.
+pub const STORE_JOBS: usize = 1024;
+/// Jobs that the store worker groups into one transaction.
+pub const STORE_BATCH: usize = 256;
+/// Commands (interrupt, steer, answers) waiting for one running turn. Full: the request is answered -32001.
+pub const TURN_COMMANDS: usize = 64;
+/// Log lines waiting for stderr. Full: the line is dropped and counted; no worker waits for stderr.
+pub const LOG_LINES: usize = 1024;
+
+// ---- admission ----
+
+/// Open network connections, counting those in the handshake. Above it: 503 with `retry-after`.
+pub const CONNECTIONS_MAX: usize = 10_000;
+/// Turns running at once in the process. Above it `turn/start` is answered -32001.
+pub const TURNS_RUNNING_MAX: usize = 256;
+/// Threads loaded at once in the process. Above it `thread/start` and `thread/resume` are refused.
+pub const THREADS_LOADED_MAX: usize = 65_536;
+/// Largest text of all inputs of one turn, in characters (protocol: `input_too_large`).
+pub const TURN_INPUT_CHARS_MAX: usize = 1_048_576;
+/// Entries of `optOutNotificationMethods` that are kept for one connection.
+pub const OPT_OUT_METHODS_MAX: usize = 1024;
+/// Page size when a list request names none.
+pub const PAGE_SIZE_DEFAULT: u32 = 25;
+/// Largest page of a list request; a larger `limit` is taken as this.
+pub const PAGE_SIZE_MAX: u32 = 1000;
+/// Bytes at which a page of turns or items ends early, so that an answer stays below the message limit.
+pub const PAGE_BYTES_MAX: usize = 16 * MIB;
+
+// ---- deadlines ----
+
+/// A network client must have sent its whole HTTP head within this.
+pub const HEAD_DEADLINE: Duration = Duration::from_secs(5);
+/// A network client must have been answered `initialize` within this.
+pub const INITIALIZE_DEADLINE: Duration = Duration::from_secs(30);
+/// Silence after which the server sends a WebSocket ping.
+pub const PING_INTERVAL: Duration = Duration::from_secs(25);
+/// A pinged client must have sent something within this.
+pub const PONG_DEADLINE: Duration = Duration::from_secs(20);
+/// One batch of bytes must be taken by the client within this.
+pub const WRITE_STALL_DEADLINE: Duration = Duration::from_secs(30);
+/// After the server's Close frame the client has this long to answer it.
+pub const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
+/// At the end of the process each worker has this long to stop before it is named in the log and left.
+pub const WORKER_STOP_DEADLINE: Duration = Duration::from_secs(1);
+/// How long a client-visible wait for another process's database lock may take.
+pub const STORE_BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+// ---- HTTP heads ----
+
+/// Bytes of one HTTP request head.
+pub const HEAD_BYTES_MAX: usize = 16 * KIB;
+/// Header lines of one HTTP request head.
+pub const HEAD_HEADERS_MAX: usize = 64;
+/// Read buffer of one WebSocket, in bytes; tungstenite allocates it at once, so it is the larger part of an
+/// idle connection.
+pub const WEBSOCKET_READ_BUFFER_BYTES: usize = 8 * KIB;
+
+// ---- timer wheel ----
+
+/// Resolution of the timer wheel.
+pub const TIMER_TICK: Duration = Duration::from_millis(10);
+/// Slots of the timer wheel.
+pub const TIMER_SLOTS: usize = 512;
+
+// ---- OS threads ----
+
+/// Stack of a worker that only moves bytes.
+pub const STACK_BYTES_IO: usize = 256 * KIB;
+/// Stack of the processor, the store and the turns.
+pub const STACK_BYTES_WORK: usize = 2 * MIB;
+
+// ---- configuration ----
+
+/// Largest `config.toml`, in bytes.
+pub const CONFIG_BYTES_MAX: u64 = 4 * MIB as u64;
+
+// The relations that must hold.
+const _: () = assert!(MESSAGE_BYTES_MAX_BEFORE_INITIALIZE <= MESSAGE_BYTES_MAX);
+const _: () = assert!(INBOX_MESSAGES_PER_CONNECTION < INBOX_MESSAGES);
+const _: () = assert!(INBOX_BYTES >= MESSAGE_BYTES_MAX);
+const _: () = assert!(PAGE_BYTES_MAX * 2 <= OUTBOX_BYTES);
+const _: () = assert!(PAGE_SIZE_DEFAULT <= PAGE_SIZE_MAX);
+// 64 connections with 32 requests in flight each are never refused.
+const _: () = assert!(INBOX_MESSAGES >= 64 * 32);
+const _: () = assert!(WRITE_BATCH_BYTES <= OUTBOX_BYTES_STDIO);
+const _: () = assert!(TIMER_SLOTS.is_power_of_two());
+const _: () = assert!(HEAD_DEADLINE.as_millis() < INITIALIZE_DEADLINE.as_millis());
