@@ -6,5 +6,6 @@
 pub mod clock;
 pub mod error;
 pub mod limits;
+pub mod queue;
 pub mod sync;
 pub mod sys;

@@ -118,7 +118,10 @@ mod tests {
     #[test]
     fn a_late_worker_is_left_and_a_panicking_one_is_told() {
         let (stop, stopped) = bounded::<()>(0);
-        let late = Worker::spawn("late", STACK_BYTES_IO, move || drop(stopped.recv())).expect("a worker starts");
+        let late = Worker::spawn("late", STACK_BYTES_IO, move || {
+            let _ = stopped.recv();
+        })
+        .expect("a worker starts");
         assert_eq!(late.join_within(Duration::ZERO), Ended::Late);
         drop(stop);
         let panics = Worker::spawn("panics", STACK_BYTES_IO, || panic!("on purpose")).expect("a worker starts");

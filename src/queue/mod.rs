@@ -1,0 +1,12 @@
+//! The queues between readers, the processor and writers.
+//!
+//! They know nothing of what they carry: bytes and counts only. Every queue here is bounded in messages and
+//! in bytes, and says what happens when it is full.
+
+mod credit;
+mod inbox;
+mod outbox;
+
+pub use credit::{Charge, Credit};
+pub use inbox::{Entry, Inbox, InboxDrain, InboxPort, Refused};
+pub use outbox::{Batch, Closing, Next, Outbox, OutboxDrain, OutboxLimits, Overflow, Pushed};
