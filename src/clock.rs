@@ -93,9 +93,7 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> Monotonic {
         match &*self.0 {
-            Kind::Real { start } => {
-                Monotonic(u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX))
-            }
+            Kind::Real { start } => Monotonic(u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX)),
             Kind::Simulated(simulated) => Monotonic(lock(simulated).now_ms),
         }
     }
@@ -119,9 +117,8 @@ impl Clock {
     pub fn advance(&self, by: Duration) {
         if let Kind::Simulated(simulated) = &*self.0 {
             let mut simulated = lock(simulated);
-            simulated.now_ms = simulated
-                .now_ms
-                .saturating_add(u64::try_from(by.as_millis()).unwrap_or(u64::MAX));
+            simulated.now_ms =
+                simulated.now_ms.saturating_add(u64::try_from(by.as_millis()).unwrap_or(u64::MAX));
             for waiter in simulated.waiters.drain(..) {
                 // A full slot means that the waiter is being woken already.
                 let _ = waiter.try_send(());
@@ -150,11 +147,7 @@ impl Clock {
     }
 }
 
-fn recv_simulated<T>(
-    simulated: &Mutex<Simulated>,
-    receiver: &Receiver<T>,
-    deadline: Monotonic,
-) -> Wait<T> {
+fn recv_simulated<T>(simulated: &Mutex<Simulated>, receiver: &Receiver<T>, deadline: Monotonic) -> Wait<T> {
     loop {
         let moved = {
             let mut simulated = lock(simulated);
@@ -174,7 +167,6 @@ fn recv_simulated<T>(
         }
     }
 }
-
 
 #[cfg(test)]
 mod tests {

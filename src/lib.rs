@@ -7,5 +7,7 @@ pub mod clock;
 pub mod error;
 pub mod limits;
 pub mod queue;
+pub mod rpc;
 pub mod sync;
 pub mod sys;
+pub mod timer;

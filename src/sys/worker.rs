@@ -124,7 +124,8 @@ mod tests {
         .expect("a worker starts");
         assert_eq!(late.join_within(Duration::ZERO), Ended::Late);
         drop(stop);
-        let panics = Worker::spawn("panics", STACK_BYTES_IO, || panic!("on purpose")).expect("a worker starts");
+        let panics =
+            Worker::spawn("panics", STACK_BYTES_IO, || panic!("on purpose")).expect("a worker starts");
         assert_eq!(panics.join_within(Duration::from_secs(10)), Ended::Panicked);
     }
 }

@@ -1,0 +1,81 @@
+//! From parts to the text of a message, once per message: what goes to many connections is encoded once and
+//! shared. The order of the keys is the reference's.
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::error::RpcError;
+use super::id::RequestId;
+
+#[derive(Serialize)]
+struct Response<'a, T> {
+    id: &'a RequestId,
+    result: T,
+}
+
+#[derive(Serialize)]
+struct ErrorResponse<'a> {
+    error: &'a RpcError,
+    id: Option<&'a RequestId>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Notification<'a, T> {
+    method: &'a str,
+    params: T,
+    emitted_at_ms: i64,
+}
+
+/// A result for the request `id`.
+#[must_use]
+pub fn response(id: &RequestId, result: &impl Serialize) -> Bytes {
+    encode(&Response { id, result }).unwrap_or_else(|error| {
+        error_response(Some(id), &RpcError::internal(format!("the result could not be encoded: {error}")))
+    })
+}
+
+/// An error for the request `id`; null if the request's id is not known.
+#[must_use]
+pub fn error_response(id: Option<&RequestId>, error: &RpcError) -> Bytes {
+    // An id, a number, a text and a JSON value: nothing in it can fail to encode.
+    encode(&ErrorResponse { error, id }).unwrap_or_default()
+}
+
+/// A notification, stamped with the Unix time in milliseconds at which it was made.
+///
+/// # Errors
+/// If the parameters cannot be encoded, which for our own types is a bug.
+pub fn notification(
+    method: &str,
+    params: &impl Serialize,
+    emitted_at_ms: i64,
+) -> Result<Bytes, serde_json::Error> {
+    encode(&Notification { method, params, emitted_at_ms })
+}
+
+fn encode(message: &impl Serialize) -> Result<Bytes, serde_json::Error> {
+    serde_json::to_vec(message).map(Bytes::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn keys_stand_in_the_reference_order() {
+        assert_eq!(response(&1.into(), &json!({})), r#"{"id":1,"result":{}}"#);
+        let error = RpcError::invalid_request("no");
+        assert_eq!(
+            error_response(Some(&"a".into()), &error),
+            r#"{"error":{"code":-32600,"message":"no"},"id":"a"}"#
+        );
+        assert_eq!(
+            error_response(None, &RpcError::overloaded()),
+            r#"{"error":{"code":-32001,"message":"Server overloaded; retry later.","data":{"reason":"server_overloaded"}},"id":null}"#
+        );
+        let notification = notification("m", &json!([]), 5).expect("it encodes");
+        assert_eq!(notification, r#"{"method":"m","params":[],"emittedAtMs":5}"#);
+    }
+}

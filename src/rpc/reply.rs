@@ -1,0 +1,142 @@
+//! The duty to answer: every request gets exactly one answer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::encode::{error_response, response};
+use super::error::RpcError;
+use super::id::RequestId;
+use crate::queue::Outbox;
+
+/// How many requests of one connection are not answered yet.
+#[derive(Debug, Clone, Default)]
+pub struct OpenRequests(Arc<AtomicUsize>);
+
+impl OpenRequests {
+    /// Requests read and not answered.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// The right and the duty to answer one request. It travels to whoever does the work; if it is dropped
+/// unused, by a panic or a bug, the client gets an internal error instead of silence.
+#[derive(Debug)]
+pub struct Reply {
+    id: RequestId,
+    outbox: Outbox,
+    open: OpenRequests,
+    answered: bool,
+}
+
+/// An encoded answer on its way to the client. Workers encode, the processor sends, so that an answer keeps
+/// its place among what the processor has sent before.
+#[derive(Debug)]
+#[must_use]
+pub struct Answer {
+    reply: Reply,
+    message: Bytes,
+}
+
+impl Reply {
+    /// The duty to answer the request `id` of the connection behind `outbox`.
+    #[must_use]
+    pub fn new(id: RequestId, outbox: Outbox, open: &OpenRequests) -> Self {
+        open.0.fetch_add(1, Ordering::AcqRel);
+        Self { id, outbox, open: open.clone(), answered: false }
+    }
+
+    /// The request's id.
+    #[must_use]
+    pub fn id(&self) -> &RequestId {
+        &self.id
+    }
+
+    /// Encodes the outcome, on any worker.
+    pub fn encode(self, outcome: Result<impl Serialize, RpcError>) -> Answer {
+        let message = match outcome {
+            Ok(result) => response(&self.id, &result),
+            Err(error) => error_response(Some(&self.id), &error),
+        };
+        Answer { reply: self, message }
+    }
+
+    /// Answers, from the processor.
+    pub fn send(self, outcome: Result<impl Serialize, RpcError>) {
+        self.encode(outcome).send();
+    }
+
+    /// Answers with an error, from the processor.
+    pub fn refuse(self, error: RpcError) {
+        self.send(Err::<(), _>(error));
+    }
+}
+
+impl Answer {
+    /// Puts the answer into the client's outbox.
+    pub fn send(mut self) {
+        self.reply.answered = true;
+        // Dropped means that the connection is gone: there is nobody left to answer.
+        self.reply.outbox.push(std::mem::take(&mut self.message));
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        if !self.answered {
+            let error =
+                RpcError::internal("the request was dropped without an answer; this is a bug of the server");
+            self.outbox.push(error_response(Some(&self.id), &error));
+        }
+        self.open.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::{Batch, OutboxDrain, OutboxLimits, Overflow};
+    use serde_json::Value;
+
+    fn outbox() -> (Outbox, OutboxDrain) {
+        Outbox::new(OutboxLimits { messages: 8, bytes: 1000, control_frames: 1, overflow: Overflow::Wait })
+    }
+
+    fn sent(drain: &mut OutboxDrain) -> Vec<Value> {
+        let mut batch = Batch::default();
+        drain.next(&mut batch, 10_000);
+        batch.data.iter().map(|message| serde_json::from_slice(message).expect("JSON")).collect()
+    }
+
+    #[test]
+    fn a_reply_answers_once_and_is_counted_until_then() {
+        let (outbox, mut drain) = outbox();
+        let open = OpenRequests::default();
+        let reply = Reply::new(1.into(), outbox.clone(), &open);
+        assert_eq!(open.count(), 1);
+        let answer = reply.encode(Ok("done"));
+        assert_eq!(open.count(), 1, "encoded is not yet sent");
+        answer.send();
+        assert_eq!(open.count(), 0);
+        assert_eq!(sent(&mut drain), [serde_json::json!({"id": 1, "result": "done"})]);
+    }
+
+    #[test]
+    fn a_reply_lost_in_a_panic_is_an_internal_error() {
+        let (outbox, mut drain) = outbox();
+        let open = OpenRequests::default();
+        let reply = Reply::new("x".into(), outbox, &open);
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let _reply = reply;
+            panic!("on purpose");
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(open.count(), 0);
+        let answers = sent(&mut drain);
+        assert_eq!((answers.len(), &answers[0]["error"]["code"]), (1, &(-32603).into()));
+    }
+}
