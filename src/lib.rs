@@ -6,6 +6,8 @@
 pub mod clock;
 pub mod error;
 pub mod limits;
+pub mod net;
+pub mod proto;
 pub mod queue;
 pub mod rpc;
 pub mod sync;

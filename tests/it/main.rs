@@ -1,1 +1,5 @@
 //! Integration tests.
+
+mod proto_wire;
+mod schema_checker;
+mod support;

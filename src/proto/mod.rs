@@ -1,0 +1,121 @@
+//! The protocol's types: parameters, answers, notifications and items of version 2, release 0.169.
+//!
+//! Serde only, one file per family, no logic: what a value means is decided above, and who may call what as
+//! well. Answers and notifications keep the key order of the reference and send the nulls that it sends;
+//! parameters ignore unknown fields and take null for absent.
+
+mod account;
+mod catalog;
+mod config;
+mod initialize;
+mod input;
+mod item;
+mod item_tool;
+pub mod methods;
+mod models;
+mod notification;
+mod notification_item;
+mod policy;
+mod thread;
+mod thread_read;
+mod thread_start;
+mod turn;
+
+pub use account::*;
+pub use catalog::*;
+pub use config::*;
+pub use initialize::*;
+pub use input::*;
+pub use item::*;
+pub use item_tool::*;
+pub use models::*;
+pub use notification::*;
+pub use notification_item::*;
+pub use policy::*;
+pub use thread::*;
+pub use thread_read::*;
+pub use thread_start::*;
+pub use turn::*;
+
+use std::fmt;
+
+use serde::de::{self, IgnoredAny, MapAccess, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// What the server tells clients without being asked.
+pub trait Notification: Serialize {
+    /// The notification's method, for example `turn/started`.
+    const METHOD: &'static str;
+}
+
+/// The answer of methods that have nothing to say: `{}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct EmptyResponse {}
+
+/// The parameters of methods that take none: absent, null or `{}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct NoParams;
+
+impl<'de> Deserialize<'de> for NoParams {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NoParamsVisitor)
+    }
+}
+
+struct NoParamsVisitor;
+
+impl<'de> Visitor<'de> for NoParamsVisitor {
+    type Value = NoParams;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("unit")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<NoParams, E> {
+        Ok(NoParams)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<NoParams, A::Error> {
+        match map.next_key::<IgnoredAny>()? {
+            None => Ok(NoParams),
+            Some(_) => Err(de::Error::invalid_type(Unexpected::Map, &self)),
+        }
+    }
+}
+
+/// Takes null for the default; together with `#[serde(default)]` absent and null mean the same.
+fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// Tells null, `Some(None)`, from absent, which `#[serde(default)]` makes `None`.
+fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_without_parameters_take_nothing() {
+        for nothing in ["null", "{}"] {
+            assert_eq!(serde_json::from_str::<NoParams>(nothing).unwrap(), NoParams);
+        }
+        let error = serde_json::from_value::<NoParams>(serde_json::json!({"x": 1})).unwrap_err();
+        assert_eq!(error.to_string(), "invalid type: map, expected unit");
+    }
+
+    #[test]
+    fn an_empty_answer_is_an_object() {
+        assert_eq!(serde_json::to_string(&EmptyResponse {}).unwrap(), "{}");
+    }
+}
