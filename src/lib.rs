@@ -10,6 +10,7 @@ pub mod net;
 pub mod proto;
 pub mod queue;
 pub mod rpc;
+pub mod store;
 pub mod sync;
 pub mod sys;
 pub mod timer;

@@ -47,6 +47,8 @@ pub const OUTBOX_BYTES_STDIO: usize = 8 * MIB;
 /// Control frames (pong, close) in one outbox. Above it the connection is closed with 1008: no honest peer
 /// sends pings faster than it reads pongs.
 pub const OUTBOX_CONTROL_FRAMES: usize = 64;
+/// Bytes that the stdio reader takes in one system call.
+pub const STDIO_READ_BYTES: usize = 64 * KIB;
 /// Bytes that a writer gathers into one system call.
 pub const WRITE_BATCH_BYTES: usize = 64 * KIB;
 
@@ -66,6 +68,9 @@ pub const TIMER_COMMANDS: usize = 4096;
 pub const STORE_JOBS: usize = 1024;
 /// Jobs that the store worker groups into one transaction.
 pub const STORE_BATCH: usize = 256;
+/// Results of reads that wait for one commit. More end the group, because each may be a page of
+/// [`PAGE_BYTES_MAX`] in memory.
+pub const STORE_READS_HELD: usize = 4;
 /// Commands (interrupt, steer, answers) waiting for one running turn. Full: the request is answered -32001.
 pub const TURN_COMMANDS: usize = 64;
 /// Log lines waiting for stderr. Full: the line is dropped and counted; no worker waits for stderr.
@@ -109,6 +114,19 @@ pub const WORKER_STOP_DEADLINE: Duration = Duration::from_secs(1);
 /// How long a client-visible wait for another process's database lock may take.
 pub const STORE_BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Pause between two tries to open the database while another process holds it back.
+pub const STORE_OPEN_PAUSE: Duration = Duration::from_millis(2);
+
+// ---- store ----
+
+/// Page cache of one database, in KiB. Small, because it counts as idle memory; the operating system caches
+/// the file as well.
+pub const STORE_PAGE_CACHE_KIB: i64 = 1024;
+/// Prepared statements that one database keeps: all fixed ones and the usual shapes of a list.
+pub const STORE_STATEMENTS: usize = 48;
+/// Size in bytes that the write-ahead log is cut down to after a checkpoint.
+pub const STORE_WAL_BYTES: i64 = 4 * MIB as i64;
+
 // ---- HTTP heads ----
 
 /// Bytes of one HTTP request head.
@@ -149,3 +167,5 @@ const _: () = assert!(INBOX_MESSAGES >= 64 * 32);
 const _: () = assert!(WRITE_BATCH_BYTES <= OUTBOX_BYTES_STDIO);
 const _: () = assert!(TIMER_SLOTS.is_power_of_two());
 const _: () = assert!(HEAD_DEADLINE.as_millis() < INITIALIZE_DEADLINE.as_millis());
+const _: () = assert!(STORE_BATCH <= STORE_JOBS);
+const _: () = assert!(STORE_OPEN_PAUSE.as_millis() < STORE_BUSY_TIMEOUT.as_millis());

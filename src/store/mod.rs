@@ -1,0 +1,35 @@
+//! The store: threads, turns and items in one SQLite database, `<dir>/store.sqlite`.
+//!
+//! It keeps what was acknowledged, also through `kill -9`, and answers lists, pages and searches by queries
+//! that cost what the page costs, not what the database holds. Several processes may share one database.
+//!
+//! Items, settings, errors and usage are opaque JSON text to it. It may not know the protocol, connections
+//! or the model; the only words of the protocol that it knows are the two kinds of item that make a turn's
+//! summary.
+//!
+//! All of it runs on one worker, named `store` ([`StoreWorker`]): whatever is queued when the worker looks is
+//! done in one transaction, so the price of a commit is shared under load and nobody waits for a timer.
+//! [`StoreHandle`] is how the others reach it.
+
+mod cursor;
+mod database;
+mod error;
+mod list;
+mod pages;
+mod records;
+mod schema;
+mod threads;
+mod turns;
+mod worker;
+
+#[cfg(test)]
+mod tests;
+
+pub use database::Database;
+pub use error::{StoreError, StoreFull};
+pub use records::{
+    Direction, HistoryItem, ItemPage, ItemQuery, ItemRecord, ItemsView, LatestCursors, NewItem, NewTurn,
+    SettingsUpdate, SortKey, ThreadPage, ThreadQuery, ThreadRecord, TurnEnd, TurnPage, TurnQuery, TurnRecord,
+    TurnState,
+};
+pub use worker::{StoreHandle, StoreWorker};

@@ -1,0 +1,114 @@
+//! The tables, as a list of steps: a database's `user_version` is the number of steps that it has seen.
+//!
+//! A step that was released never changes; what changes is a new step at the end.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::error::StoreError;
+
+/// What each version adds to the one before.
+const STEPS: [&str; 1] = [
+    // 1: threads, turns, items.
+    //
+    // Rows refer to each other by integer keys; the text ids of the wire are looked up once. Long and rarely
+    // read columns come last in a row, where reading the others does not touch their overflow pages.
+    //
+    // `has_turns` leads the lists' indexes together with `archived`: a list of threads with turns costs its
+    // page however many threads without one there are. `cwd` ends them: clients filter by it, and so a thread
+    // of another folder is skipped without a look at its row.
+    "
+    CREATE TABLE threads (
+        key INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        archived INTEGER NOT NULL,
+        turn_count INTEGER NOT NULL,
+        has_turns INTEGER NOT NULL GENERATED ALWAYS AS (turn_count > 0) VIRTUAL,
+        created_at_ms INTEGER NOT NULL,
+        updated_at_ms INTEGER NOT NULL,
+        recency_at_ms INTEGER NOT NULL,
+        session_id TEXT NOT NULL,
+        forked_from_id TEXT,
+        model_provider TEXT NOT NULL,
+        model TEXT NOT NULL,
+        reasoning_effort TEXT,
+        source TEXT NOT NULL,
+        thread_source TEXT,
+        originator TEXT,
+        cli_version TEXT NOT NULL,
+        history_mode TEXT NOT NULL,
+        cwd TEXT NOT NULL,
+        name TEXT,
+        preview TEXT NOT NULL,
+        git TEXT,
+        token_usage TEXT,
+        settings TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX threads_by_creation ON threads (archived, has_turns, created_at_ms, id, cwd);
+    CREATE INDEX threads_by_update ON threads (archived, has_turns, updated_at_ms, id, cwd);
+    CREATE INDEX threads_by_recency ON threads (archived, has_turns, recency_at_ms, id, cwd);
+
+    CREATE TABLE turns (
+        key INTEGER PRIMARY KEY,
+        thread INTEGER NOT NULL REFERENCES threads (key) ON DELETE CASCADE,
+        ordinal INTEGER NOT NULL,
+        id TEXT NOT NULL,
+        client_id TEXT,
+        state INTEGER NOT NULL,
+        started_at_ms INTEGER,
+        completed_at_ms INTEGER,
+        error TEXT,
+        UNIQUE (thread, ordinal),
+        UNIQUE (thread, id)
+    ) STRICT;
+    CREATE INDEX turns_by_client_id ON turns (thread, client_id) WHERE client_id IS NOT NULL;
+    CREATE INDEX turns_in_progress ON turns (thread) WHERE state = 0;
+
+    -- `thread` repeats what `turn` implies, so that a thread's items can be paged by one index; the rows go
+    -- with their turn.
+    CREATE TABLE items (
+        key INTEGER PRIMARY KEY,
+        turn INTEGER NOT NULL REFERENCES turns (key) ON DELETE CASCADE,
+        thread INTEGER NOT NULL,
+        ordinal INTEGER NOT NULL,
+        id TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        started_at_ms INTEGER,
+        completed_at_ms INTEGER,
+        body TEXT NOT NULL,
+        UNIQUE (thread, ordinal),
+        UNIQUE (turn, id)
+    ) STRICT;
+    CREATE INDEX items_by_turn ON items (turn, ordinal, kind);
+    ",
+];
+
+/// The newest version that this program knows.
+pub(super) const VERSION: i64 = STEPS.len() as i64;
+
+/// Brings the database to [`VERSION`].
+///
+/// # Errors
+/// [`StoreError::Newer`] (naming `path`) when the database knows more steps than this program.
+pub(super) fn migrate(connection: &mut Connection, path: &str) -> Result<(), StoreError> {
+    if version(connection, path)? == VERSION {
+        return Ok(());
+    }
+    // Two processes may be here at once; the second waits at BEGIN IMMEDIATE and then finds the work done,
+    // which is why the version is read again.
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let found = usize::try_from(version(&transaction, path)?).unwrap_or(0);
+    for step in &STEPS[found..] {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+fn version(connection: &Connection, path: &str) -> Result<i64, StoreError> {
+    let found = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    match found {
+        0..=VERSION => Ok(found),
+        _ => Err(StoreError::Newer { path: path.to_owned(), found, known: VERSION }),
+    }
+}
