@@ -3,9 +3,11 @@
 #![deny(unreachable_pub)]
 #![warn(missing_docs)]
 
+pub mod agent;
 pub mod clock;
 pub mod error;
 pub mod limits;
+pub mod model;
 pub mod net;
 pub mod proto;
 pub mod queue;

@@ -5,8 +5,10 @@
 
 mod credit;
 mod inbox;
+mod mailbox;
 mod outbox;
 
 pub use credit::{Charge, Credit};
 pub use inbox::{Entry, Inbox, InboxDrain, InboxPort, Refused};
+pub use mailbox::{Mailbox, Undelivered};
 pub use outbox::{Batch, Closing, Next, Outbox, OutboxDrain, OutboxLimits, Overflow, Pushed};

@@ -1,0 +1,17 @@
+//! Agent threads and their turns.
+//!
+//! It knows the model, the store and the protocol's items, and no connection: what happens in a turn is told as
+//! [`TurnEvent`]s, in order, to whoever started it. Each running turn has a worker of its own.
+
+mod event;
+mod history;
+mod ids;
+mod items;
+mod settings;
+mod turn;
+
+pub use event::{Change, Encoded, EventSink, ListenerGone, TurnEvent};
+pub use ids::{ThreadId, TurnId};
+pub use items::{preview, text_chars};
+pub use settings::{Defaults, Overrides, Settings};
+pub use turn::{NewInput, TurnHandle, TurnWork, start};
