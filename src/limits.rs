@@ -59,11 +59,6 @@ pub const WRITE_BATCH_BYTES: usize = 64 * KIB;
 pub const WORKER_EVENTS: usize = 1024;
 /// Events that the processor takes from one source before it looks at the others.
 pub const PROCESSOR_BATCH: usize = 64;
-/// Keys of fired timers waiting for the processor. Full: the timer worker waits.
-pub const TIMER_EVENTS: usize = 256;
-/// Commands (arm, cancel) waiting for the timer worker. Full: the sender waits; the timer worker only
-/// computes.
-pub const TIMER_COMMANDS: usize = 4096;
 /// Jobs waiting for the store worker. Full: a request is answered -32001, a turn waits.
 pub const STORE_JOBS: usize = 1024;
 /// Jobs that the store worker groups into one transaction.
@@ -73,6 +68,8 @@ pub const STORE_BATCH: usize = 256;
 pub const STORE_READS_HELD: usize = 4;
 /// Commands (interrupt, steer, answers) waiting for one running turn. Full: the request is answered -32001.
 pub const TURN_COMMANDS: usize = 64;
+/// Signals and fired deadlines waiting for the processor. Full: dropped, because the same was said often enough.
+pub const CONTROL_EVENTS: usize = 64;
 /// Log lines waiting for stderr. Full: the line is dropped and counted; no worker waits for stderr.
 pub const LOG_LINES: usize = 1024;
 
@@ -109,6 +106,8 @@ pub const PONG_DEADLINE: Duration = Duration::from_secs(20);
 pub const WRITE_STALL_DEADLINE: Duration = Duration::from_secs(30);
 /// After the server's Close frame the client has this long to answer it.
 pub const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
+/// A stdio client that sent a signal and does not read has this long before its output is given up.
+pub const STDIO_STOP_DEADLINE: Duration = Duration::from_millis(500);
 /// At the end of the process each worker has this long to stop before it is named in the log and left.
 pub const WORKER_STOP_DEADLINE: Duration = Duration::from_secs(1);
 /// How long a client-visible wait for another process's database lock may take.

@@ -7,7 +7,7 @@ use crate::store::HistoryItem;
 
 /// Turns stored items into the model's input. An item of a kind that the model is not told about is left out.
 pub(super) fn model_input(stored: &[HistoryItem]) -> Vec<InputItem> {
-    stored.iter().filter_map(|item| as_input(item)).collect()
+    stored.iter().filter_map(as_input).collect()
 }
 
 fn as_input(stored: &HistoryItem) -> Option<InputItem> {

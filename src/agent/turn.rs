@@ -339,7 +339,7 @@ impl Engine {
             token_usage: &self.usage,
         };
         let notification = self.encode(&updated);
-        Ok(self.tell(Change::TokenUsage(Box::new(self.usage.clone())), notification)?)
+        Ok(self.tell(Change::TokenUsage(Box::new(self.usage)), notification)?)
     }
 
     fn end(mut self, outcome: Result<(), Stop>) {

@@ -31,6 +31,8 @@ pub struct Reply {
     outbox: Outbox,
     open: OpenRequests,
     answered: bool,
+    /// It is on its way into a queue that may have no room for it.
+    queueing: bool,
 }
 
 /// An encoded answer on its way to the client. Workers encode, the processor sends, so that an answer keeps
@@ -47,13 +49,28 @@ impl Reply {
     #[must_use]
     pub fn new(id: RequestId, outbox: Outbox, open: &OpenRequests) -> Self {
         open.0.fetch_add(1, Ordering::AcqRel);
-        Self { id, outbox, open: open.clone(), answered: false }
+        Self { id, outbox, open: open.clone(), answered: false, queueing: false }
     }
 
     /// The request's id.
     #[must_use]
     pub fn id(&self) -> &RequestId {
         &self.id
+    }
+
+    /// Marks the reply as travelling with a job: if the job's queue is full and drops it, the client is told
+    /// that the server is overloaded.
+    #[must_use]
+    pub fn queueing(mut self) -> Self {
+        self.queueing = true;
+        self
+    }
+
+    /// Marks the reply as arrived where the work is done.
+    #[must_use]
+    pub fn arrived(mut self) -> Self {
+        self.queueing = false;
+        self
     }
 
     /// Encodes the outcome, on any worker.
@@ -88,8 +105,11 @@ impl Answer {
 impl Drop for Reply {
     fn drop(&mut self) {
         if !self.answered {
-            let error =
-                RpcError::internal("the request was dropped without an answer; this is a bug of the server");
+            let error = if self.queueing {
+                RpcError::overloaded()
+            } else {
+                RpcError::internal("the request was dropped without an answer; this is a bug of the server")
+            };
             self.outbox.push(error_response(Some(&self.id), &error));
         }
         self.open.0.fetch_sub(1, Ordering::AcqRel);
@@ -123,6 +143,16 @@ mod tests {
         answer.send();
         assert_eq!(open.count(), 0);
         assert_eq!(sent(&mut drain), [serde_json::json!({"id": 1, "result": "done"})]);
+    }
+
+    #[test]
+    fn a_reply_that_no_queue_took_says_so() {
+        let (outbox, mut drain) = outbox();
+        drop(Reply::new(1.into(), outbox.clone(), &OpenRequests::default()).queueing());
+        drop(Reply::new(2.into(), outbox, &OpenRequests::default()).queueing().arrived());
+        let codes: Vec<Value> =
+            sent(&mut drain).iter().map(|answer| answer["error"]["code"].clone()).collect();
+        assert_eq!(codes, [-32001, -32603]);
     }
 
     #[test]

@@ -1,0 +1,238 @@
+//! The methods: one line each, saying where it runs.
+//!
+//! `here` answers in the processor, at once. `store` makes a job for the store worker, which reads and encodes;
+//! the processor only sends. `later` takes the duty to answer along and answers when something has happened.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::handlers::{catalog, initialize, thread_life, thread_lists, turns};
+use super::processor::Processor;
+use crate::net::ConnectionId;
+use crate::proto::methods;
+use crate::rpc::{Params, Reason, Reply, Request, RpcError, code};
+use crate::store::{Database, StoreError, StoreHandle};
+
+/// Who asks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Caller {
+    pub(super) connection: ConnectionId,
+}
+
+/// What a `store` method wants read, and from which database.
+pub(super) struct Query<R> {
+    pub(super) store: StoreHandle,
+    pub(super) read: Read<R>,
+}
+
+type Read<R> = Box<dyn FnOnce(&Database) -> Result<R, RpcError> + Send>;
+
+type Run = fn(&mut Processor, Caller, &Method, Reply, Params);
+
+/// One line of the table.
+pub(super) struct Method {
+    pub(super) name: &'static str,
+    run: Run,
+}
+
+macro_rules! method {
+    (here $name:literal $handler:path) => {
+        Method {
+            name: $name,
+            run: |processor, caller, method, reply, params| {
+                reply.send(
+                    decode(processor, caller, method, params)
+                        .and_then(|params| $handler(processor, caller, params)),
+                );
+            },
+        }
+    };
+    (store $name:literal $handler:path) => {
+        Method {
+            name: $name,
+            run: |processor, caller, method, reply, params| match decode(processor, caller, method, params)
+                .and_then(|params| $handler(processor, params))
+            {
+                Ok(query) => processor.read_and_answer(query, reply),
+                Err(error) => reply.refuse(error),
+            },
+        }
+    };
+    (later $name:literal $handler:path) => {
+        Method {
+            name: $name,
+            run: |processor, caller, method, reply, params| match decode(processor, caller, method, params) {
+                Ok(params) => $handler(processor, caller, params, reply),
+                Err(error) => reply.refuse(error),
+            },
+        }
+    };
+}
+
+/// All methods of this server, sorted by name.
+pub(super) const METHODS: &[Method] = &[
+    method!(here "account/rateLimits/read" catalog::rate_limits),
+    method!(here "account/read" catalog::account),
+    method!(here "collaborationMode/list" catalog::collaboration_modes),
+    method!(here "config/read" catalog::config),
+    method!(here "configRequirements/read" catalog::config_requirements),
+    method!(here "experimentalFeature/list" catalog::experimental_features),
+    method!(here "hooks/list" catalog::hooks),
+    method!(later "initialize" initialize::initialize),
+    method!(here "mcpServerStatus/list" catalog::mcp_servers),
+    method!(here "model/list" catalog::models),
+    method!(here "modelProvider/list" catalog::model_providers),
+    method!(here "permissionProfile/list" catalog::permission_profiles),
+    method!(here "skills/list" catalog::skills),
+    method!(store "thread/items/list" thread_lists::items),
+    method!(store "thread/items/read" thread_lists::items_by_id),
+    method!(later "thread/list" thread_lists::threads),
+    method!(here "thread/loaded/list" thread_lists::loaded),
+    method!(later "thread/name/set" thread_life::set_name),
+    method!(store "thread/read" thread_lists::read),
+    method!(later "thread/resume" thread_life::resume),
+    method!(later "thread/start" thread_life::start),
+    method!(store "thread/turns/list" thread_lists::turns),
+    method!(here "thread/unsubscribe" thread_life::unsubscribe),
+    method!(here "turn/interrupt" turns::interrupt),
+    method!(later "turn/start" turns::start),
+    method!(here "turn/steer" turns::steer),
+];
+
+impl Processor {
+    /// Answers one request, now or later.
+    pub(super) fn dispatch(&mut self, connection: ConnectionId, request: Request) {
+        let Some(session) = self.sessions.get(connection) else { return };
+        let reply = session.reply(request.id);
+        let caller = Caller { connection };
+        let at = METHODS.binary_search_by(|method| method.name.cmp(&request.method));
+        match at {
+            Ok(at) => {
+                let method = &METHODS[at];
+                (method.run)(self, caller, method, reply, request.params);
+            }
+            Err(_) => reply.refuse(not_here(&request.method, session.client.is_some())),
+        }
+    }
+
+    /// Lets the store worker read and encode, and sends what it made.
+    fn read_and_answer<R: Serialize + 'static>(&self, query: Query<R>, reply: Reply) {
+        let events = self.services.events.clone();
+        let (read, reply) = (query.read, reply.queueing());
+        // A queue without room drops the job and the reply in it, which then answers by itself.
+        let _ = query.store.read(
+            // A refusal by the handler is an outcome of the read, not a failure of the store.
+            move |database| Ok(read(database)),
+            move |outcome| {
+                let outcome = outcome.unwrap_or_else(|error| Err(store_refusal(&error)));
+                events.tell(super::Event::Answer(reply.arrived().encode(outcome)));
+            },
+        );
+    }
+}
+
+fn not_here(method: &str, initialized: bool) -> RpcError {
+    match methods::find(method) {
+        None => RpcError::invalid_request(format!("Invalid request: unknown method `{method}`"))
+            .with(Reason::UnknownMethod),
+        Some(_) if !initialized => not_initialized(),
+        Some(_) => RpcError::new(code::METHOD_NOT_FOUND, format!("{method} is not supported by this server"))
+            .with(Reason::UnsupportedMethod),
+    }
+}
+
+/// Decodes the parameters, then checks that the client may ask at all: the reference's order.
+fn decode<P: DeserializeOwned>(
+    processor: &Processor,
+    caller: Caller,
+    method: &Method,
+    params: Params,
+) -> Result<P, RpcError> {
+    let text = params.as_ref().map_or("{}", |params| params.get());
+    let decoded = serde_json::from_str::<P>(text).map_err(|error| invalid_params(&error))?;
+    if method.name == "initialize" {
+        return Ok(decoded);
+    }
+    let Some(session) = processor.sessions.get(caller.connection).filter(|session| session.client.is_some())
+    else {
+        return Err(not_initialized());
+    };
+    if !session.is_experimental() {
+        refuse_experimental(method.name, text)?;
+    }
+    Ok(decoded)
+}
+
+fn invalid_params(error: &serde_json::Error) -> RpcError {
+    let text = error.to_string();
+    // Where in the message it was helps nobody who wrote it with a serializer, and the reference leaves it out.
+    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
+    RpcError::invalid_request(format!("Invalid request: {text}")).with(Reason::InvalidParams)
+}
+
+fn not_initialized() -> RpcError {
+    RpcError::invalid_request("Not initialized").with(Reason::NotInitialized)
+}
+
+fn refuse_experimental(method: &str, params: &str) -> Result<(), RpcError> {
+    let refusal = |what: &str| {
+        RpcError::invalid_request(format!("{what} requires experimentalApi capability"))
+            .with(Reason::ExperimentalApi)
+    };
+    if methods::find(method).is_some_and(|method| method.experimental) {
+        return Err(refusal(method));
+    }
+    let mut fields = methods::experimental_fields(method).peekable();
+    if fields.peek().is_none() {
+        return Ok(());
+    }
+    let Ok(sent) = serde_json::from_str::<std::collections::HashMap<String, Present>>(params) else {
+        return Ok(());
+    };
+    match fields.find(|field| matches!(sent.get(*field), Some(Present::Value(_)))) {
+        Some(field) => Err(refusal(&format!("{method}.{field}"))),
+        None => Ok(()),
+    }
+}
+
+/// Whether a field was sent with something in it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Present {
+    Null(()),
+    Value(serde::de::IgnoredAny),
+}
+
+/// What a client is told when the store refuses.
+pub(super) fn store_refusal(error: &StoreError) -> RpcError {
+    match error {
+        StoreError::InvalidCursor(_) => {
+            RpcError::invalid_request(error.to_string()).with(Reason::InvalidParams)
+        }
+        StoreError::NotFound { .. } => {
+            RpcError::invalid_request(error.to_string()).with(Reason::ThreadNotFound)
+        }
+        other => RpcError::internal(format!("the store refused: {other}")).with(Reason::Store),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sorted_and_every_method_is_published() {
+        assert!(METHODS.is_sorted_by(|a, b| a.name < b.name));
+        for method in METHODS {
+            assert!(methods::find(method.name).is_some(), "{} is not in the protocol", method.name);
+        }
+    }
+
+    #[test]
+    fn an_experimental_field_is_refused_unless_it_is_null() {
+        assert!(refuse_experimental("thread/start", r#"{"cwd":"/","historyMode":null}"#).is_ok());
+        let error = refuse_experimental("thread/start", r#"{"historyMode":"legacy"}"#).expect_err("refused");
+        assert_eq!(error.message, "thread/start.historyMode requires experimentalApi capability");
+        assert!(refuse_experimental("collaborationMode/list", "{}").is_err());
+    }
+}

@@ -1,0 +1,225 @@
+//! What clients read at their start: account, models, configuration, and lists of what this server has. Where it
+//! has nothing, the list is empty and says so.
+
+use serde_json::Value;
+
+use super::super::dispatch::Caller;
+use super::super::processor::Processor;
+use crate::model::{OFFLINE_MODEL, OFFLINE_PROVIDER};
+use crate::proto::{
+    CollaborationModeListParams, CollaborationModeListResponse, ConfigReadParams, ConfigReadResponse,
+    ConfigRequirementsReadResponse, ExperimentalFeatureListParams, ExperimentalFeatureListResponse,
+    GetAccountParams, GetAccountRateLimitsResponse, GetAccountResponse, HooksListEntry, HooksListParams,
+    HooksListResponse, InputModality, ListMcpServerStatusParams, ListMcpServerStatusResponse, Model,
+    ModelListParams, ModelListResponse, ModelProviderListParams, ModelProviderListResponse,
+    ModelProviderSummary, NoParams, PermissionProfileListParams, PermissionProfileListResponse,
+    PermissionProfileSummary, ProviderSettings, RateLimitSnapshot, ReasoningEffort, ReasoningEffortOption,
+    SandboxMode, SkillsListEntry, SkillsListParams, SkillsListResponse,
+};
+use crate::rpc::RpcError;
+
+/// The named permission profiles and the sandbox that each of them is.
+pub(super) const PROFILES: &[(&str, SandboxMode)] = &[
+    (":read-only", SandboxMode::ReadOnly),
+    (":workspace", SandboxMode::WorkspaceWrite),
+    (":danger-full-access", SandboxMode::DangerFullAccess),
+];
+
+/// `account/read`: there is no account, and none is needed.
+pub(in crate::server) fn account(
+    _: &mut Processor,
+    _: Caller,
+    _: GetAccountParams,
+) -> Result<GetAccountResponse, RpcError> {
+    Ok(GetAccountResponse::default())
+}
+
+/// `account/rateLimits/read`: nobody limits. The reference takes any parameters here, and so do we.
+pub(in crate::server) fn rate_limits(
+    _: &mut Processor,
+    _: Caller,
+    _: Option<Value>,
+) -> Result<GetAccountRateLimitsResponse, RpcError> {
+    Ok(GetAccountRateLimitsResponse { rate_limits: RateLimitSnapshot::default(), ..Default::default() })
+}
+
+/// `model/list`: the configured model first, and the offline one.
+pub(in crate::server) fn models(
+    processor: &mut Processor,
+    _: Caller,
+    params: ModelListParams,
+) -> Result<ModelListResponse, RpcError> {
+    let defaults = &processor.facts.defaults;
+    let provider = params.model_provider.as_deref().unwrap_or(&defaults.model_provider);
+    let mut data = Vec::new();
+    if provider == defaults.model_provider && defaults.model != OFFLINE_MODEL {
+        data.push(model(&defaults.model, "The model named in the configuration", true));
+    }
+    if provider == OFFLINE_PROVIDER {
+        let text = "Answers by repeating what it is told; needs no network and no key";
+        data.push(model(OFFLINE_MODEL, text, data.is_empty()));
+    }
+    if params.cursor.is_some() {
+        data.clear();
+    }
+    Ok(ModelListResponse { data, next_cursor: None })
+}
+
+fn model(name: &str, description: &str, is_default: bool) -> Model {
+    let effort = ReasoningEffort::from("medium");
+    Model {
+        id: name.to_owned(),
+        model: name.to_owned(),
+        upgrade: None,
+        upgrade_info: None,
+        availability_nux: None,
+        display_name: name.to_owned(),
+        description: description.to_owned(),
+        model_specialty: None,
+        hidden: false,
+        supported_reasoning_efforts: vec![ReasoningEffortOption {
+            reasoning_effort: effort.clone(),
+            description: "The model's own".to_owned(),
+        }],
+        default_reasoning_effort: effort,
+        input_modalities: vec![InputModality::Text],
+        supports_personality: false,
+        multi_agent_version: None,
+        additional_speed_tiers: Vec::new(),
+        service_tiers: Vec::new(),
+        default_service_tier: None,
+        available_access_programs: None,
+        is_default,
+    }
+}
+
+/// `modelProvider/list`: the configured ones and the offline one.
+pub(in crate::server) fn model_providers(
+    processor: &mut Processor,
+    _: Caller,
+    _: ModelProviderListParams,
+) -> Result<ModelProviderListResponse, RpcError> {
+    let summary = |id: &str, name: &str, base_url: Option<String>| ModelProviderSummary {
+        id: id.to_owned(),
+        name: name.to_owned(),
+        can_edit: false,
+        base_url,
+        settings: ProviderSettings::CustomGateway { auth: serde_json::json!({ "mode": "none" }) },
+    };
+    let facts = &processor.facts;
+    let mut data: Vec<_> = facts
+        .providers
+        .iter()
+        .map(|provider| summary(&provider.id, &provider.name, provider.base_url.clone()))
+        .collect();
+    data.push(summary(OFFLINE_PROVIDER, "Built-in offline model", None));
+    Ok(ModelProviderListResponse {
+        data,
+        default_provider_id: facts.defaults.model_provider.clone(),
+        can_change_default: false,
+    })
+}
+
+/// `config/read`: the effective configuration; values that were not configured are shown as they are used.
+pub(in crate::server) fn config(
+    processor: &mut Processor,
+    _: Caller,
+    _: ConfigReadParams,
+) -> Result<ConfigReadResponse, RpcError> {
+    let facts = &processor.facts;
+    let mut config = facts.config.clone();
+    let mut default = |key: &str, value: Value| {
+        config.entry(key).or_insert(value);
+    };
+    default("model", facts.defaults.model.clone().into());
+    default("model_provider", facts.defaults.model_provider.clone().into());
+    default("approval_policy", to_value(&facts.defaults.approval_policy)?);
+    default("sandbox_mode", to_value(&facts.defaults.sandbox_mode)?);
+    let config = serde_json::value::to_raw_value(&config).map_err(|error| encoding(&error))?;
+    Ok(ConfigReadResponse { config, origins: std::collections::BTreeMap::new(), layers: None })
+}
+
+fn to_value(value: &impl serde::Serialize) -> Result<Value, RpcError> {
+    serde_json::to_value(value).map_err(|error| encoding(&error))
+}
+
+fn encoding(error: &serde_json::Error) -> RpcError {
+    RpcError::internal(format!("the configuration could not be encoded: {error}"))
+}
+
+/// `configRequirements/read`: nobody above the user requires anything.
+pub(in crate::server) fn config_requirements(
+    _: &mut Processor,
+    _: Caller,
+    _: NoParams,
+) -> Result<ConfigRequirementsReadResponse, RpcError> {
+    Ok(ConfigRequirementsReadResponse { supports_independent_speed_modes: Some(false), requirements: None })
+}
+
+/// `skills/list`: one entry a folder, without skills.
+pub(in crate::server) fn skills(
+    processor: &mut Processor,
+    _: Caller,
+    params: SkillsListParams,
+) -> Result<SkillsListResponse, RpcError> {
+    let entry = |cwd| SkillsListEntry { cwd, skills: Vec::new(), errors: Vec::new() };
+    Ok(SkillsListResponse { data: folders(processor, params.cwds).map(entry).collect() })
+}
+
+/// `hooks/list`: one entry a folder, without hooks.
+pub(in crate::server) fn hooks(
+    processor: &mut Processor,
+    _: Caller,
+    params: HooksListParams,
+) -> Result<HooksListResponse, RpcError> {
+    let entry = |cwd| HooksListEntry { cwd, hooks: Vec::new(), warnings: Vec::new(), errors: Vec::new() };
+    Ok(HooksListResponse { data: folders(processor, params.cwds).map(entry).collect() })
+}
+
+/// The folders that a client asks about; none means the server's own.
+fn folders(processor: &Processor, asked: Vec<String>) -> impl Iterator<Item = String> {
+    let own = asked.is_empty().then(|| processor.facts.defaults.cwd.clone());
+    own.into_iter().chain(asked)
+}
+
+/// `mcpServerStatus/list`: none.
+pub(in crate::server) fn mcp_servers(
+    _: &mut Processor,
+    _: Caller,
+    _: ListMcpServerStatusParams,
+) -> Result<ListMcpServerStatusResponse, RpcError> {
+    Ok(ListMcpServerStatusResponse { data: Vec::new(), next_cursor: None })
+}
+
+/// `experimentalFeature/list`: none.
+pub(in crate::server) fn experimental_features(
+    _: &mut Processor,
+    _: Caller,
+    _: ExperimentalFeatureListParams,
+) -> Result<ExperimentalFeatureListResponse, RpcError> {
+    Ok(ExperimentalFeatureListResponse { data: Vec::new(), next_cursor: None })
+}
+
+/// `permissionProfile/list`: the three sandboxes by their profile names.
+pub(in crate::server) fn permission_profiles(
+    _: &mut Processor,
+    _: Caller,
+    params: PermissionProfileListParams,
+) -> Result<PermissionProfileListResponse, RpcError> {
+    let shown = if params.cursor.is_some() { &[] } else { PROFILES };
+    let summary = |(id, _): &(&str, SandboxMode)| PermissionProfileSummary {
+        id: (*id).to_owned(),
+        description: None,
+        allowed: true,
+    };
+    Ok(PermissionProfileListResponse { data: shown.iter().map(summary).collect(), next_cursor: None })
+}
+
+/// `collaborationMode/list`: none.
+pub(in crate::server) fn collaboration_modes(
+    _: &mut Processor,
+    _: Caller,
+    _: CollaborationModeListParams,
+) -> Result<CollaborationModeListResponse, RpcError> {
+    Ok(CollaborationModeListResponse { data: Vec::new() })
+}

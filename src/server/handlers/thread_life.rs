@@ -1,0 +1,482 @@
+//! `thread/start`, `thread/resume`, `thread/name/set`, `thread/unsubscribe`: what makes, loads and lets go.
+
+use std::collections::VecDeque;
+use std::path::Path;
+
+use super::{loaded, thread_id, thread_not_found};
+use crate::agent::{Overrides, Settings, ThreadId};
+use crate::limits;
+use crate::model::OFFLINE_PROVIDER;
+use crate::proto::{
+    EmptyResponse, SandboxMode, ThreadHistoryMode, ThreadIdParams, ThreadNameUpdated, ThreadResumeParams,
+    ThreadSetNameParams, ThreadStartParams, ThreadStarted, ThreadTokenUsageUpdated,
+    ThreadUnsubscribeResponse, ThreadUnsubscribeStatus, TurnItemsView, TurnsPage,
+};
+use crate::rpc::{Reason, Reply, RpcError};
+use crate::server::dispatch::{Caller, store_refusal};
+use crate::server::processor::Processor;
+use crate::server::threads::LoadedThread;
+use crate::server::{PROTOCOL_RELEASE, view};
+use crate::store::{
+    Database, Direction, LatestCursors, SettingsUpdate, StoreError, StoreHandle, ThreadRecord, TurnQuery,
+};
+
+/// `thread/start`: the thread is in the store before its client hears of it.
+pub(in crate::server) fn start(
+    processor: &mut Processor,
+    caller: Caller,
+    params: ThreadStartParams,
+    reply: Reply,
+) {
+    let prepared = refuse_work(processor)
+        .and_then(|()| refuse_loading(processor))
+        .and_then(|()| start_settings(processor, &params));
+    let settings = match prepared {
+        Ok(settings) => settings,
+        Err(error) => return reply.refuse(error),
+    };
+    let id = ThreadId::new();
+    let now = processor.services.clock.wall_ms();
+    let originator = processor
+        .sessions
+        .get(caller.connection)
+        .and_then(|session| session.client.as_ref())
+        .map(|client| client.name.clone());
+    let record = ThreadRecord {
+        id: id.to_string(),
+        session_id: id.to_string(),
+        model_provider: settings.model_provider.clone(),
+        model: settings.model.clone(),
+        reasoning_effort: settings.reasoning_effort.as_ref().map(|effort| effort.as_str().to_owned()),
+        cwd: settings.cwd.clone(),
+        source: view::source_text(&processor.facts.source),
+        thread_source: params.thread_source,
+        originator,
+        cli_version: PROTOCOL_RELEASE.to_owned(),
+        history_mode: view::history_mode_text(params.history_mode.unwrap_or(ThreadHistoryMode::Paginated))
+            .to_owned(),
+        created_at_ms: now,
+        updated_at_ms: now,
+        recency_at_ms: now,
+        settings: settings_text(&settings),
+        ..ThreadRecord::default()
+    };
+    let ephemeral = params.ephemeral.unwrap_or(false);
+    let store =
+        if ephemeral { processor.services.store.ephemeral() } else { processor.services.store.clone() };
+    let kept = store.clone();
+    processor.write_then(
+        &store,
+        reply,
+        move |database| database.insert_thread(&record).map(|()| record),
+        move |processor, reply, record| {
+            let thread = LoadedThread {
+                id,
+                record,
+                settings,
+                ephemeral,
+                store: kept,
+                subscribers: Vec::new(),
+                turn: None,
+                failed: false,
+                token_usage: None,
+                waiting: VecDeque::new(),
+            };
+            let shown = view::loaded(&thread);
+            let answer = view::started(shown.clone(), &thread.settings);
+            processor.threads.insert(thread);
+            processor.subscribe(caller.connection, id);
+            reply.send(Ok(answer));
+            processor.broadcast(&ThreadStarted { thread: &shown });
+        },
+    );
+}
+
+/// `thread/resume`: loads a stored thread, or joins one that is loaded.
+pub(in crate::server) fn resume(
+    processor: &mut Processor,
+    caller: Caller,
+    params: ThreadResumeParams,
+    reply: Reply,
+) {
+    let prepared = refuse_history(&params).and_then(|()| thread_id(&params.thread_id)).and_then(|id| {
+        let overrides = resume_overrides(processor, &params)?;
+        if processor.threads.get(id).is_none() {
+            refuse_loading(processor)?;
+        }
+        Ok((id, overrides))
+    });
+    let (id, overrides) = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => return reply.refuse(error),
+    };
+    let joined = processor.threads.get(id).map(|thread| thread.store.clone());
+    let is_loaded = joined.is_some();
+    let store = joined.unwrap_or_else(|| processor.services.store.clone());
+    let now = processor.services.clock.wall_ms();
+    let text = id.to_string();
+    let pages = Pages::of(&params);
+    let work = move |database: &mut Database| {
+        let record = database
+            .thread(&text)?
+            .ok_or_else(|| StoreError::NotFound { what: "thread", id: text.clone() })?;
+        if !is_loaded {
+            // Turns that a dead process left open.
+            database.interrupt_open_turns(&text, now)?;
+        }
+        let stored = Stored::read(database, &text, &pages)?;
+        Ok((record, stored))
+    };
+    processor.write_then(
+        &store,
+        reply,
+        move |database| Ok(work(database)),
+        move |processor, reply, read| match read {
+            Ok((record, stored)) => finish_resume(processor, caller, id, record, stored, overrides, reply),
+            Err(StoreError::NotFound { .. }) => {
+                reply.refuse(thread_not_found(format!("no rollout found for thread id {id}")));
+            }
+            Err(error) => reply.refuse(store_refusal(&error)),
+        },
+    );
+}
+
+/// Which parts of the stored turns a client wants with its answer.
+struct Pages {
+    all_turns: bool,
+    first: Option<TurnQuery>,
+}
+
+/// What the store knew when a thread was resumed.
+struct Stored {
+    turns: Vec<(crate::store::TurnRecord, Vec<crate::store::ItemRecord>)>,
+    first: Option<crate::store::TurnPage>,
+    cursors: LatestCursors,
+}
+
+impl Pages {
+    fn of(params: &ThreadResumeParams) -> Self {
+        let first = params.initial_turns_page.as_ref().map(|page| TurnQuery {
+            limit: super::page_limit(page.limit),
+            direction: super::thread_lists::direction(page.sort_direction, Direction::Descending),
+            items: super::thread_lists::items_view(page.items_view).0,
+            ..TurnQuery::default()
+        });
+        Self { all_turns: !params.exclude_turns, first }
+    }
+}
+
+impl Stored {
+    fn read(database: &Database, thread: &str, pages: &Pages) -> Result<Self, StoreError> {
+        Ok(Self {
+            turns: if pages.all_turns { database.all_turns(thread)? } else { Vec::new() },
+            first: pages.first.as_ref().map(|query| database.turns_page(thread, query)).transpose()?,
+            cursors: database.latest_cursors(thread)?,
+        })
+    }
+}
+
+fn finish_resume(
+    processor: &mut Processor,
+    caller: Caller,
+    id: ThreadId,
+    record: ThreadRecord,
+    stored: Stored,
+    overrides: Overrides,
+    reply: Reply,
+) {
+    if processor.threads.get(id).is_none() {
+        match load(processor, id, record, overrides) {
+            Ok(thread) => {
+                processor.threads.insert(thread);
+                processor.broadcast_status(id, &crate::proto::ThreadStatus::Idle);
+            }
+            Err(error) => return reply.refuse(error),
+        }
+    }
+    let Some(thread) = processor.threads.get(id) else { return };
+    match resume_answer(thread, stored) {
+        Ok(answer) => {
+            let usage =
+                thread.token_usage.zip(answer.thread.turns.last().map(|turn| turn.id.clone()));
+            processor.subscribe(caller.connection, id);
+            reply.send(Ok(answer));
+            if let Some((usage, turn_id)) = usage {
+                let updated = ThreadTokenUsageUpdated {
+                    thread_id: &id.to_string(),
+                    turn_id: &turn_id,
+                    token_usage: &usage,
+                };
+                if let (Some(encoded), Some(session)) =
+                    (processor.encode(&updated), processor.sessions.get(caller.connection))
+                {
+                    session.notify(&encoded);
+                }
+            }
+        }
+        Err(error) => reply.refuse(store_refusal(&error)),
+    }
+}
+
+/// The snapshot and the subscription are made in one step of the processor: no event is missed or doubled. The
+/// running turn is shown from the processor's own books, the others from the store.
+fn resume_answer(
+    thread: &LoadedThread,
+    stored: Stored,
+) -> Result<crate::proto::ThreadResumeResponse, StoreError> {
+    let running = thread.running_turn();
+    let ended: Vec<_> =
+        stored.turns.into_iter().filter(|(record, _)| running.as_ref() != Some(&record.id)).collect();
+    let mut shown = view::loaded(thread);
+    shown.turns = view::turns(&ended, TurnItemsView::Full, None)?;
+    shown.turns.extend(view::running_turn(thread));
+    let mut answer = view::resumed(shown, &thread.settings);
+    if let Some(page) = stored.first {
+        answer.initial_turns_page = Some(TurnsPage {
+            data: view::turns(&page.turns, TurnItemsView::Summary, running.as_deref())?,
+            next_cursor: page.next_cursor,
+            backwards_cursor: page.backwards_cursor,
+        });
+    }
+    answer.turns_backwards_cursor = stored.cursors.turns;
+    answer.items_backwards_cursor = stored.cursors.items;
+    Ok(answer)
+}
+
+fn load(
+    processor: &Processor,
+    id: ThreadId,
+    mut record: ThreadRecord,
+    overrides: Overrides,
+) -> Result<LoadedThread, RpcError> {
+    if record.archived {
+        return Err(RpcError::invalid_request(format!(
+            "session {id} is archived; unarchive it first (thread/unarchive)"
+        ))
+        .with(Reason::ThreadNotFound));
+    }
+    let defaults = &processor.facts.defaults;
+    let mut settings = serde_json::from_str::<Settings>(&record.settings).unwrap_or_else(|error| {
+        tracing::warn!(thread = %id, %error, "the stored settings cannot be read; the defaults are used");
+        defaults.settings()
+    });
+    settings.apply(overrides, defaults);
+    record.model.clone_from(&settings.model);
+    record.model_provider.clone_from(&settings.model_provider);
+    record.cwd.clone_from(&settings.cwd);
+    let token_usage = record.token_usage.as_deref().and_then(|usage| serde_json::from_str(usage).ok());
+    Ok(LoadedThread {
+        id,
+        record,
+        settings,
+        ephemeral: false,
+        store: processor.services.store.clone(),
+        subscribers: Vec::new(),
+        turn: None,
+        failed: false,
+        token_usage,
+        waiting: VecDeque::new(),
+    })
+}
+
+/// `thread/name/set`.
+pub(in crate::server) fn set_name(
+    processor: &mut Processor,
+    _caller: Caller,
+    params: ThreadSetNameParams,
+    reply: Reply,
+) {
+    let name = params.name.trim().to_owned();
+    if name.is_empty() {
+        let error = RpcError::invalid_request("thread name must not be empty").with(Reason::InvalidParams);
+        return reply.refuse(error);
+    }
+    let id = match thread_id(&params.thread_id) {
+        Ok(id) => id,
+        Err(error) => return reply.refuse(error),
+    };
+    let store = store_of(processor, id);
+    let (text, written) = (id.to_string(), name.clone());
+    processor.write_then(
+        &store,
+        reply,
+        move |database| database.set_name(&text, Some(&written)),
+        move |processor, reply, found| {
+            if !found {
+                return reply.refuse(thread_not_found(format!("no rollout found for thread id {id}")));
+            }
+            if let Some(thread) = processor.threads.get_mut(id) {
+                thread.record.name = Some(name.clone());
+            }
+            reply.send(Ok(EmptyResponse {}));
+            processor.broadcast(&ThreadNameUpdated { thread_id: &id.to_string(), thread_name: Some(&name) });
+        },
+    );
+}
+
+/// `thread/unsubscribe`: the thread stays loaded and its turn goes on.
+pub(in crate::server) fn unsubscribe(
+    processor: &mut Processor,
+    caller: Caller,
+    params: ThreadIdParams,
+) -> Result<ThreadUnsubscribeResponse, RpcError> {
+    let id = thread_id(&params.thread_id)?;
+    if loaded(processor, &params.thread_id).is_err() {
+        return Ok(ThreadUnsubscribeResponse { status: ThreadUnsubscribeStatus::NotLoaded });
+    }
+    if let Some(session) = processor.sessions.get_mut(caller.connection) {
+        session.subscriptions.remove(&id);
+    }
+    let status = if processor.threads.unsubscribe(id, caller.connection) {
+        ThreadUnsubscribeStatus::Unsubscribed
+    } else {
+        ThreadUnsubscribeStatus::NotSubscribed
+    };
+    Ok(ThreadUnsubscribeResponse { status })
+}
+
+/// Where a thread is written down: a loaded one knows, any other is on disk.
+pub(super) fn store_of(processor: &Processor, id: ThreadId) -> StoreHandle {
+    processor.threads.get(id).map_or_else(|| processor.services.store.clone(), |thread| thread.store.clone())
+}
+
+/// Writes changed settings of a loaded thread down; a failure is logged, because the change holds here anyway.
+pub(super) fn keep_settings(thread: &LoadedThread) {
+    let (id, settings) = (thread.id.to_string(), thread.settings.clone());
+    let queued = thread.store.write(
+        move |database| {
+            let update = SettingsUpdate {
+                model_provider: &settings.model_provider,
+                model: &settings.model,
+                reasoning_effort: settings
+                    .reasoning_effort
+                    .as_ref()
+                    .map(crate::proto::ReasoningEffort::as_str),
+                cwd: &settings.cwd,
+                settings: &settings_text(&settings),
+            };
+            database.set_settings(&id, &update)
+        },
+        |outcome| {
+            if let Err(error) = outcome {
+                tracing::warn!(%error, "changed settings could not be written");
+            }
+        },
+    );
+    if queued.is_err() {
+        tracing::warn!(thread = %thread.id, "changed settings could not be written: the store's queue is full");
+    }
+}
+
+fn settings_text(settings: &Settings) -> String {
+    // Names, numbers and texts: nothing in it can fail to encode.
+    serde_json::to_string(settings).unwrap_or_default()
+}
+
+/// Refuses new work while the server is going down, with the reference's words.
+pub(super) fn refuse_work(processor: &Processor) -> Result<(), RpcError> {
+    if processor.ending.takes_work() {
+        return Ok(());
+    }
+    Err(RpcError::invalid_request("Server is draining; retry after reconnecting")
+        .with(Reason::ServerShuttingDown))
+}
+
+fn refuse_loading(processor: &Processor) -> Result<(), RpcError> {
+    if processor.threads.len() < limits::THREADS_LOADED_MAX {
+        return Ok(());
+    }
+    Err(RpcError::limit(format!(
+        "{} threads are loaded, the limit of this server; retry when others are closed",
+        limits::THREADS_LOADED_MAX
+    )))
+}
+
+fn start_settings(processor: &Processor, params: &ThreadStartParams) -> Result<Settings, RpcError> {
+    let defaults = &processor.facts.defaults;
+    let mut settings = defaults.settings();
+    let overrides = Overrides {
+        model: params.model.clone(),
+        model_provider: known_provider(processor, params.model_provider.as_deref())?,
+        cwd: params.cwd.as_deref().map(|cwd| absolute(defaults.cwd.as_ref(), cwd)),
+        approval_policy: params.approval_policy,
+        approvals_reviewer: params.approvals_reviewer,
+        sandbox_mode: sandbox_mode(params.permissions.as_deref(), params.sandbox)?,
+        personality: params.personality,
+        service_tier: params.service_tier.clone(),
+        base_instructions: params.base_instructions.clone(),
+        developer_instructions: params.developer_instructions.clone(),
+        ..Overrides::default()
+    };
+    settings.apply(overrides, defaults);
+    Ok(settings)
+}
+
+fn resume_overrides(processor: &Processor, params: &ThreadResumeParams) -> Result<Overrides, RpcError> {
+    let base = processor.facts.defaults.cwd.as_ref();
+    Ok(Overrides {
+        model: params.model.clone(),
+        model_provider: known_provider(processor, params.model_provider.as_deref())?,
+        cwd: params.cwd.as_deref().map(|cwd| absolute(base, cwd)),
+        approval_policy: params.approval_policy,
+        approvals_reviewer: params.approvals_reviewer,
+        sandbox_mode: sandbox_mode(params.permissions.as_deref(), params.sandbox)?,
+        personality: params.personality,
+        service_tier: params.service_tier.clone(),
+        base_instructions: params.base_instructions.clone(),
+        developer_instructions: params.developer_instructions.clone(),
+        ..Overrides::default()
+    })
+}
+
+fn refuse_history(params: &ThreadResumeParams) -> Result<(), RpcError> {
+    let given = match (&params.history, &params.path) {
+        (Some(_), _) => "history",
+        (None, Some(_)) => "path",
+        (None, None) => return Ok(()),
+    };
+    Err(RpcError::invalid_request(format!(
+        "thread/resume.{given} is not supported by this server: threads are resumed by their id from its store"
+    ))
+    .with(Reason::UnsupportedMethod))
+}
+
+fn known_provider(processor: &Processor, asked: Option<&str>) -> Result<Option<String>, RpcError> {
+    let Some(id) = asked else { return Ok(None) };
+    let known = id == OFFLINE_PROVIDER
+        || id == processor.facts.defaults.model_provider
+        || processor.facts.providers.iter().any(|provider| provider.id == id);
+    if known {
+        return Ok(Some(id.to_owned()));
+    }
+    let mut ids: Vec<&str> = processor.facts.providers.iter().map(|provider| provider.id.as_str()).collect();
+    ids.push(OFFLINE_PROVIDER);
+    Err(RpcError::invalid_request(format!("unknown model provider `{id}`; known are: {}", ids.join(", ")))
+        .with(Reason::InvalidParams))
+}
+
+/// The sandbox behind a named permission profile, or the one named directly.
+fn sandbox_mode(profile: Option<&str>, direct: Option<SandboxMode>) -> Result<Option<SandboxMode>, RpcError> {
+    match profile {
+        None => Ok(direct),
+        Some(_) if direct.is_some() => {
+            Err(RpcError::invalid_request("`permissions` cannot be combined with `sandbox`")
+                .with(Reason::InvalidParams))
+        }
+        Some(name) => super::catalog::PROFILES
+            .iter()
+            .find(|(id, _)| *id == name)
+            .map(|(_, mode)| Some(*mode))
+            .ok_or_else(|| {
+                RpcError::invalid_request(format!(
+                    "unknown permission profile `{name}`; see permissionProfile/list"
+                ))
+                .with(Reason::InvalidParams)
+            }),
+    }
+}
+
+/// A path as a client wrote it, made absolute. It is not checked: it may appear later.
+pub(super) fn absolute(base: &Path, path: &str) -> String {
+    base.join(path).to_string_lossy().into_owned()
+}

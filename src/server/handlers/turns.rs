@@ -1,0 +1,284 @@
+//! `turn/start`, `turn/steer`, `turn/interrupt`, and what turns tell.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::thread_life::{absolute, keep_settings, refuse_work};
+use super::{loaded, thread_id};
+use crate::agent::{self, Change, NewInput, Overrides, TurnEvent, TurnId, TurnWork, text_chars};
+use crate::limits;
+use crate::model::{Cancel, ModelClient, ModelError, ModelRequest, ModelStream, OFFLINE_PROVIDER};
+use crate::proto::{
+    EmptyResponse, ThreadStatus, TokenUsageBreakdown, Turn, TurnInterruptParams, TurnItemsView,
+    TurnStartParams, TurnStartResponse, TurnStatus, TurnSteerParams, TurnSteerResponse, UserInput,
+};
+use crate::queue::Undelivered;
+use crate::rpc::{Reason, Reply, RpcError};
+use crate::server::dispatch::{Caller, store_refusal};
+use crate::server::processor::Processor;
+use crate::server::threads::{LoadedThread, RunningTurn};
+
+/// `turn/start`. The answer comes when the turn is in the store. While a turn runs, the input joins it, and the
+/// answer carries the running turn's id.
+pub(in crate::server) fn start(
+    processor: &mut Processor,
+    _caller: Caller,
+    params: TurnStartParams,
+    reply: Reply,
+) {
+    if let Err(error) = refuse_work(processor)
+        .and_then(|()| loaded(processor, &params.thread_id).map(|_| ()))
+        .and_then(|()| refuse_long(&params.input))
+    {
+        return reply.refuse(error);
+    }
+    begin(processor, params, reply);
+}
+
+fn begin(processor: &mut Processor, params: TurnStartParams, reply: Reply) {
+    let Some(id) = thread_id(&params.thread_id).ok() else { return };
+    let Some(thread) = processor.threads.get_mut(id) else { return };
+    if let Some(turn) = &thread.turn {
+        let input =
+            NewInput { content: params.input.clone(), client_id: params.client_user_message_id.clone() };
+        return match turn.handle.mailbox.put(input) {
+            Ok(()) => {
+                let turn = begun(turn.id);
+                reply.send(Ok(TurnStartResponse { turn }));
+            }
+            Err(Undelivered::Full(_)) => reply.refuse(RpcError::overloaded()),
+            // It is about to end: this is the next turn.
+            Err(Undelivered::Closed(_)) if thread.waiting.len() < limits::TURN_COMMANDS => {
+                thread.waiting.push_back((reply, params));
+            }
+            Err(Undelivered::Closed(_)) => reply.refuse(RpcError::overloaded()),
+        };
+    }
+    if processor.threads.running_turns() >= limits::TURNS_RUNNING_MAX {
+        return reply.refuse(RpcError::limit(format!(
+            "{} turns are running, the limit of this server; retry when one has ended",
+            limits::TURNS_RUNNING_MAX
+        )));
+    }
+    let defaults = &processor.facts.defaults;
+    let Some(thread) = processor.threads.get_mut(id) else { return };
+    let before = thread.settings.clone();
+    let overrides = overrides(&params, before.cwd.as_ref());
+    thread.settings.apply(overrides, defaults);
+    if thread.settings != before {
+        keep_settings(thread);
+    }
+    let turn_id = TurnId::new();
+    let work = TurnWork {
+        thread_id: id,
+        turn_id,
+        settings: thread.settings.clone(),
+        input: NewInput { content: params.input, client_id: params.client_user_message_id },
+        used_before: thread
+            .token_usage
+            .as_ref()
+            .map_or_else(TokenUsageBreakdown::default, |usage| usage.total),
+        store: thread.store.clone(),
+        model: model_for(&processor.services.offline, &thread.settings.model_provider),
+        sink: processor.services.events.turn_sink(),
+        clock: processor.services.clock.clone(),
+    };
+    match agent::start(work) {
+        Ok(handle) => processor.threads.begin_turn(
+            id,
+            RunningTurn {
+                id: turn_id,
+                handle,
+                starting: Some(reply),
+                started_at_ms: None,
+                items: Vec::new(),
+            },
+        ),
+        Err(error) => {
+            tracing::error!(%error, "a turn's worker could not be started");
+            reply.refuse(RpcError::limit(format!("the turn could not be started: {error}; retry later")));
+        }
+    }
+}
+
+/// The turn as its starter is told: nothing has happened yet.
+fn begun(id: TurnId) -> Turn {
+    Turn {
+        id: id.to_string(),
+        root_turn_id: Some(id.to_string()),
+        items: Vec::new(),
+        items_view: TurnItemsView::NotLoaded,
+        status: TurnStatus::InProgress,
+        error: None,
+        started_at: None,
+        completed_at: None,
+        duration_ms: None,
+    }
+}
+
+fn overrides(params: &TurnStartParams, cwd: &std::path::Path) -> Overrides {
+    Overrides {
+        model: params.model.clone(),
+        cwd: params.cwd.as_deref().map(|path| absolute(cwd, path)),
+        approval_policy: params.approval_policy,
+        approvals_reviewer: params.approvals_reviewer,
+        sandbox: params.sandbox_policy.clone(),
+        reasoning_effort: params.effort.clone(),
+        reasoning_summary: params.summary,
+        personality: params.personality,
+        service_tier: params.service_tier.clone(),
+        ..Overrides::default()
+    }
+}
+
+/// The model behind a provider's id.
+fn model_for(offline: &Arc<dyn ModelClient>, provider: &str) -> Arc<dyn ModelClient> {
+    if provider == OFFLINE_PROVIDER {
+        return Arc::clone(offline);
+    }
+    Arc::new(Unreachable { provider: provider.to_owned() })
+}
+
+/// Stands for a provider that this build cannot talk to: the turn fails and says so.
+struct Unreachable {
+    provider: String,
+}
+
+impl ModelClient for Unreachable {
+    fn stream(&self, _: &ModelRequest, _: &Cancel) -> Result<Box<dyn ModelStream>, ModelError> {
+        Err(ModelError::Failed(format!(
+            "this build cannot talk to the model provider `{}`: it has the offline model only. Start it with \
+             `-c model_provider=offline`",
+            self.provider
+        )))
+    }
+
+    fn context_window(&self) -> Option<i64> {
+        None
+    }
+}
+
+fn refuse_long(input: &[UserInput]) -> Result<(), RpcError> {
+    let chars = text_chars(input);
+    if chars <= limits::TURN_INPUT_CHARS_MAX {
+        return Ok(());
+    }
+    let max = limits::TURN_INPUT_CHARS_MAX;
+    Err(RpcError::invalid_params(format!("Input exceeds the maximum length of {max} characters.")).with_data(
+        json!({ "input_error_code": "input_too_large", "max_chars": max, "actual_chars": chars, "reason": "inputTooLarge" }),
+    ))
+}
+
+/// `turn/steer`: more input for the turn that the client believes to be running.
+pub(in crate::server) fn steer(
+    processor: &mut Processor,
+    _caller: Caller,
+    params: TurnSteerParams,
+) -> Result<TurnSteerResponse, RpcError> {
+    let thread = loaded(processor, &params.thread_id)?;
+    let refuse = |text: String| Err(RpcError::invalid_request(text).with(Reason::InvalidParams));
+    if params.expected_turn_id.is_empty() {
+        return refuse("expectedTurnId must not be empty".to_owned());
+    }
+    if params.input.is_empty() {
+        return refuse("input must not be empty".to_owned());
+    }
+    refuse_long(&params.input)?;
+    let Some(turn) = &thread.turn else { return refuse("no active turn to steer".to_owned()) };
+    let running = turn.id.to_string();
+    if running != params.expected_turn_id {
+        return refuse(format!(
+            "expected active turn id `{}` but found `{running}`",
+            params.expected_turn_id
+        ));
+    }
+    let input = NewInput { content: params.input, client_id: params.client_user_message_id };
+    match turn.handle.mailbox.put(input) {
+        Ok(()) => Ok(TurnSteerResponse { turn_id: running }),
+        Err(Undelivered::Full(_)) => Err(RpcError::overloaded()),
+        Err(Undelivered::Closed(_)) => refuse("no active turn to steer".to_owned()),
+    }
+}
+
+/// `turn/interrupt`. An empty turn id means whichever turn is being started.
+pub(in crate::server) fn interrupt(
+    processor: &mut Processor,
+    _caller: Caller,
+    params: TurnInterruptParams,
+) -> Result<EmptyResponse, RpcError> {
+    let thread = loaded(processor, &params.thread_id)?;
+    let refuse = |text: String| Err(RpcError::invalid_request(text).with(Reason::InvalidParams));
+    let Some(turn) = &thread.turn else { return refuse("no active turn to interrupt".to_owned()) };
+    let running = turn.id.to_string();
+    if !params.turn_id.is_empty() && params.turn_id != running {
+        return refuse(format!("expected active turn id {} but found {running}", params.turn_id));
+    }
+    turn.handle.canceller.cancel();
+    Ok(EmptyResponse {})
+}
+
+impl Processor {
+    /// Keeps the books of a turn and passes on what it says.
+    pub(in crate::server) fn on_turn_event(&mut self, event: TurnEvent) {
+        let TurnEvent { thread_id: id, turn_id, change, notification } = event;
+        let Some(thread) = self.threads.get_mut(id) else { return };
+        let Some(turn) = thread.turn.as_mut().filter(|turn| turn.id == turn_id) else { return };
+        let mut ended = false;
+        match change {
+            Change::Streamed => {}
+            Change::ItemStarted(item) | Change::ItemCompleted(item) => turn.note_item(item),
+            Change::TokenUsage(usage) => thread.token_usage = Some(*usage),
+            Change::Started { started_at_ms } => {
+                turn.started_at_ms = Some(started_at_ms);
+                thread.failed = false;
+                thread.record.updated_at_ms = started_at_ms;
+                thread.record.recency_at_ms = started_at_ms;
+                thread.record.turn_count += 1;
+                if let Some(reply) = turn.starting.take() {
+                    reply.send(Ok(TurnStartResponse { turn: begun(turn_id) }));
+                }
+                let active = ThreadStatus::Active { active_flags: Vec::new() };
+                self.broadcast_status(id, &active);
+            }
+            Change::NotStarted(error) => {
+                let reply = turn.starting.take();
+                self.turn_is_over(id);
+                if let Some(reply) = reply {
+                    reply.refuse(store_refusal(&error));
+                }
+                return self.begin_waiting(id);
+            }
+            Change::Ended(outcome) => {
+                thread.failed = outcome.status == TurnStatus::Failed;
+                ended = true;
+                self.turn_is_over(id);
+                if let Some(status) = self.threads.get(id).map(LoadedThread::status) {
+                    self.broadcast_status(id, &status);
+                }
+            }
+        }
+        if let Some(notification) = &notification {
+            self.notify_subscribers(id, notification);
+        }
+        if ended {
+            self.begin_waiting(id);
+        }
+    }
+
+    fn turn_is_over(&mut self, id: agent::ThreadId) {
+        if let Some(turn) = self.threads.end_turn(id) {
+            // The worker has told its last; it is joined when it has returned.
+            self.leaving.push(turn.handle.worker);
+        }
+    }
+
+    /// Starts what came too late for the turn that has just ended.
+    fn begin_waiting(&mut self, id: agent::ThreadId) {
+        while let Some((reply, params)) =
+            self.threads.get_mut(id).and_then(|thread| thread.waiting.pop_front())
+        {
+            begin(self, params, reply);
+        }
+    }
+}

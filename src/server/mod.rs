@@ -1,0 +1,55 @@
+//! The server: one processor that owns all state, and the handlers of the methods.
+//!
+//! It is the only place that knows connections and agent threads both. The processor runs on the worker `proc`
+//! and never blocks (but for a stdio outbox, whose only victim is its own client). It learns of the outside by
+//! [`Event`]s and answers through outboxes; long work is done by the store and the turns.
+
+mod dispatch;
+mod ending;
+mod event;
+mod handlers;
+mod processor;
+mod session;
+mod threads;
+mod view;
+
+pub use event::{Event, EventSender, Events, StopCause};
+pub use processor::{Processor, Services};
+
+use crate::agent::Defaults;
+use crate::proto::SessionSource;
+
+/// What the server tells its clients about itself and its configuration.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// The home folder.
+    pub home: String,
+    /// What threads use where their clients ask for nothing else.
+    pub defaults: Defaults,
+    /// Where new threads are said to come from.
+    pub source: SessionSource,
+    /// The effective configuration as JSON.
+    pub config: serde_json::Map<String, serde_json::Value>,
+    /// Providers beside the built-in ones: id, name, base URL.
+    pub providers: Vec<ProviderFacts>,
+    /// The operating system as `initialize` names it, for example `Linux 6.1.0; x86_64`.
+    pub system: String,
+}
+
+/// A configured provider.
+#[derive(Debug, Clone)]
+pub struct ProviderFacts {
+    /// Its id.
+    pub id: String,
+    /// Its name for people.
+    pub name: String,
+    /// Where it is.
+    pub base_url: Option<String>,
+}
+
+/// The release of the protocol that this server speaks. Clients parse it out of the user agent and switch
+/// features on by it.
+pub const PROTOCOL_RELEASE: &str = "0.169.0";
+
+/// This program's own version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,247 @@
+//! The processor: takes one event after the other and changes the server's state accordingly.
+
+use std::sync::Arc;
+
+use crossbeam_channel::Select;
+
+use super::Facts;
+use super::dispatch::store_refusal;
+use super::ending::Ending;
+use super::event::{Event, EventSender, Events, StopCause};
+use super::session::Sessions;
+use super::threads::Threads;
+use crate::agent::{Encoded, ThreadId};
+use crate::clock::Clock;
+use crate::limits;
+use crate::model::ModelClient;
+use crate::net::{ConnectionId, InputEnd, NetEvent};
+use crate::proto::{Notification, ThreadStatus, ThreadStatusChanged};
+use crate::queue::Entry;
+use crate::rpc::{Incoming, Reply, Undecodable, error_response};
+use crate::store::{Database, StoreError, StoreHandle};
+use crate::timer::TimerHandle;
+
+/// What the processor works with.
+pub struct Services {
+    /// Threads, turns, items.
+    pub store: StoreHandle,
+    /// Deadlines.
+    pub timer: TimerHandle,
+    /// The time.
+    pub clock: Clock,
+    /// The way back into the processor, for workers.
+    pub events: EventSender,
+    /// The model that answers offline.
+    pub offline: Arc<dyn ModelClient>,
+    /// Called once when the server takes no new work any more.
+    pub on_drain: Box<dyn Fn() + Send>,
+}
+
+/// The owner of all server state.
+pub struct Processor {
+    pub(super) facts: Facts,
+    pub(super) services: Services,
+    pub(super) sessions: Sessions,
+    pub(super) threads: Threads,
+    pub(super) ending: Ending,
+    /// Workers of turns that have ended or are about to; kept until they have.
+    pub(super) leaving: Vec<crate::sys::worker::Worker>,
+}
+
+impl Processor {
+    /// A processor without connections and threads.
+    #[must_use]
+    pub fn new(facts: Facts, services: Services, drain_timeout: Option<std::time::Duration>) -> Self {
+        Self {
+            facts,
+            services,
+            sessions: Sessions::default(),
+            threads: Threads::default(),
+            ending: Ending::new(drain_timeout),
+            leaving: Vec::new(),
+        }
+    }
+
+    /// Runs until the server has to stop. Connections are still open then, with everything queued for them.
+    pub fn run(mut self, events: Events) -> StopCause {
+        let cause = self.serve(&events);
+        for session in self.sessions.iter() {
+            session.finish(super::ending::goodbye());
+        }
+        for thread in self.threads.iter() {
+            if let Some(turn) = &thread.turn {
+                turn.handle.canceller.cancel();
+            }
+        }
+        // From here on transports and turns find nobody and stop by themselves; dropping the threads waits for
+        // the turns' workers.
+        drop(events);
+        cause
+    }
+
+    fn serve(&mut self, events: &Events) -> StopCause {
+        let mut select = Select::new();
+        select.recv(&events.control);
+        select.recv(&events.workers);
+        select.recv(events.net.receiver());
+        loop {
+            let mut busy = false;
+            for event in events.control.try_iter().take(limits::PROCESSOR_BATCH) {
+                busy = true;
+                self.on_event(event);
+            }
+            for event in events.workers.try_iter().take(limits::PROCESSOR_BATCH) {
+                busy = true;
+                self.on_event(event);
+            }
+            for Entry { item, charges } in events.net.receiver().try_iter().take(limits::PROCESSOR_BATCH) {
+                busy = true;
+                // Its place is free: the connection may send the next one.
+                drop(charges);
+                self.on_net(item);
+            }
+            if let Some(cause) = self.stop_cause() {
+                return cause;
+            }
+            if !busy {
+                self.leaving.retain(|worker| !worker.has_ended());
+                select.ready();
+            }
+        }
+    }
+
+    fn on_event(&mut self, event: Event) {
+        match event {
+            Event::Turn(event) => self.on_turn_event(event),
+            Event::Answer(answer) => answer.send(),
+            Event::Then(then) => then(self),
+            Event::StoreOpened(outcome) => self.ending.store_opened(outcome),
+            Event::Signal(signal) => self.on_signal(signal),
+            Event::DrainOver => self.on_drain_over(),
+            Event::Stop => self.drain("the owner stops the server"),
+        }
+    }
+
+    fn on_net(&mut self, event: NetEvent) {
+        match event {
+            NetEvent::Opened(opened) => {
+                tracing::info!(connection = opened.id.0, transport = opened.transport.as_str(), peer = %opened.peer, "connection opened");
+                self.sessions.open(opened);
+            }
+            NetEvent::Message(connection, message) => self.on_message(connection, message),
+            NetEvent::Closed(_, InputEnd::EndOfInput) => self.on_input_end(),
+            NetEvent::Closed(connection, InputEnd::Gone) => self.close(connection),
+        }
+    }
+
+    fn on_message(&mut self, connection: ConnectionId, message: Result<Incoming, Undecodable>) {
+        match message {
+            Ok(Incoming::Request(request)) => self.dispatch(connection, request),
+            Ok(Incoming::Notification { method, .. }) => {
+                if &*method != "initialized" {
+                    tracing::debug!(connection = connection.0, %method, "an unknown notification is ignored");
+                }
+            }
+            Ok(Incoming::Answer { id, .. }) => {
+                tracing::debug!(
+                    connection = connection.0,
+                    ?id,
+                    "an answer to nothing that was asked is ignored"
+                );
+            }
+            Err(Undecodable { id, error }) => {
+                if let Some(session) = self.sessions.get(connection) {
+                    session.send(error_response(id.as_ref(), &error));
+                }
+            }
+        }
+    }
+
+    /// Forgets a connection, exactly as if it had unsubscribed from everything.
+    fn close(&mut self, connection: ConnectionId) {
+        let Some(session) = self.sessions.remove(connection) else { return };
+        tracing::info!(
+            connection = connection.0,
+            open_requests = session.open_requests(),
+            "connection closed"
+        );
+        for thread in &session.subscriptions {
+            self.threads.unsubscribe(*thread, connection);
+        }
+        self.on_connection_gone(session.transport);
+    }
+
+    /// Runs `work` on the store's worker and `then` with its outcome in the processor, together with the duty to
+    /// answer. A full queue is told to the client at once.
+    pub(super) fn write_then<T: Send + 'static>(
+        &self,
+        store: &StoreHandle,
+        reply: Reply,
+        work: impl FnOnce(&mut Database) -> Result<T, StoreError> + Send + 'static,
+        then: impl FnOnce(&mut Processor, Reply, T) + Send + 'static,
+    ) {
+        let told = self.continuation(reply.queueing(), then);
+        let _ = store.write(work, told);
+    }
+
+    /// Like [`Self::write_then`] for work that only reads.
+    pub(super) fn read_then<T: Send + 'static>(
+        &self,
+        store: &StoreHandle,
+        reply: Reply,
+        work: impl FnOnce(&Database) -> Result<T, StoreError> + Send + 'static,
+        then: impl FnOnce(&mut Processor, Reply, T) + Send + 'static,
+    ) {
+        let told = self.continuation(reply.queueing(), then);
+        let _ = store.read(work, told);
+    }
+
+    fn continuation<T: Send + 'static>(
+        &self,
+        reply: Reply,
+        then: impl FnOnce(&mut Processor, Reply, T) + Send + 'static,
+    ) -> impl FnOnce(Result<T, StoreError>) + Send + 'static {
+        let events = self.services.events.clone();
+        move |outcome| {
+            let reply = reply.arrived();
+            events.tell(Event::Then(Box::new(move |processor| match outcome {
+                Ok(value) => then(processor, reply, value),
+                Err(error) => reply.refuse(store_refusal(&error)),
+            })));
+        }
+    }
+
+    /// Encodes a notification of the processor's own.
+    pub(super) fn encode<N: Notification>(&self, notification: &N) -> Option<Encoded> {
+        Encoded::new(notification, self.services.clock.wall_ms())
+    }
+
+    /// Sends a notification to every initialized client.
+    pub(super) fn broadcast<N: Notification>(&self, notification: &N) {
+        if let Some(encoded) = self.encode(notification) {
+            self.sessions.broadcast(&encoded);
+        }
+    }
+
+    /// Sends a notification to a thread's subscribers.
+    pub(super) fn notify_subscribers(&self, thread: ThreadId, notification: &Encoded) {
+        if let Some(thread) = self.threads.get(thread) {
+            self.sessions.notify(&thread.subscribers, notification);
+        }
+    }
+
+    /// Tells everybody what a thread is doing now.
+    pub(super) fn broadcast_status(&self, thread: ThreadId, status: &ThreadStatus) {
+        self.broadcast(&ThreadStatusChanged { thread_id: &thread.to_string(), status });
+    }
+
+    /// Makes a connection hear a thread's events. Does nothing if one of the two is gone.
+    pub(super) fn subscribe(&mut self, connection: ConnectionId, thread: ThreadId) {
+        if let Some(session) = self.sessions.get_mut(connection)
+            && let Some(loaded) = self.threads.get_mut(thread)
+            && session.subscriptions.insert(thread)
+        {
+            loaded.subscribers.push(connection);
+        }
+    }
+}

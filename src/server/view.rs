@@ -1,0 +1,210 @@
+//! From what the store keeps to what clients are shown.
+
+use serde_json::Value;
+
+use super::threads::LoadedThread;
+use crate::agent::Settings;
+use crate::proto::{
+    MultiAgentMode, ReasoningEffort, SessionSource, Thread, ThreadEnvironment, ThreadHistoryMode, ThreadItem,
+    ThreadItemEntry, ThreadResumeResponse, ThreadStartResponse, ThreadStatus, Turn, TurnItemsView,
+    TurnStatus,
+};
+use crate::store::{ItemRecord, StoreError, ThreadRecord, TurnRecord, TurnState};
+
+/// A stored thread as clients see it.
+pub(super) fn thread(
+    record: &ThreadRecord,
+    status: ThreadStatus,
+    ephemeral: bool,
+    turns: Vec<Turn>,
+) -> Thread {
+    let loaded = status != ThreadStatus::NotLoaded;
+    Thread {
+        id: record.id.clone(),
+        environments: loaded.then(|| {
+            vec![ThreadEnvironment {
+                environment_id: "local".to_owned(),
+                cwd: record.cwd.clone(),
+                runtime_workspace_roots: vec![record.cwd.clone()],
+            }]
+        }),
+        extra: None,
+        session_id: record.session_id.clone(),
+        forked_from_id: record.forked_from_id.clone(),
+        attached_to_thread_id: None,
+        parent_thread_id: None,
+        preview: record.preview.clone(),
+        ephemeral,
+        section: None,
+        section_entered_at: None,
+        project_id: None,
+        history_mode: history_mode(&record.history_mode),
+        model_provider: record.model_provider.clone(),
+        model: Some(record.model.clone()),
+        reasoning_effort: record.reasoning_effort.as_deref().map(ReasoningEffort::from),
+        created_at: record.created_at_ms / 1000,
+        updated_at: record.updated_at_ms / 1000,
+        recency_at: Some(record.recency_at_ms / 1000),
+        status,
+        path: None,
+        cwd: record.cwd.clone(),
+        cli_version: record.cli_version.clone(),
+        originator: record.originator.clone(),
+        source: source(&record.source),
+        can_accept_direct_input: Some(true),
+        thread_source: record.thread_source.clone(),
+        agent_nickname: None,
+        agent_role: None,
+        git_info: record.git.as_deref().and_then(|git| serde_json::from_str(git).ok()),
+        name: record.name.clone(),
+        daybreak_enabled: None,
+        turns,
+    }
+}
+
+/// A stored turn as clients see it. A turn that the store shows as running, and that does not run here, was cut
+/// off with its process: it is shown as interrupted.
+pub(super) fn turn(
+    record: &TurnRecord,
+    items: &[ItemRecord],
+    items_view: TurnItemsView,
+    running: Option<&str>,
+) -> Result<Turn, StoreError> {
+    let status = match record.state {
+        TurnState::InProgress if running == Some(&*record.id) => TurnStatus::InProgress,
+        TurnState::InProgress | TurnState::Interrupted => TurnStatus::Interrupted,
+        TurnState::Completed => TurnStatus::Completed,
+        TurnState::Failed => TurnStatus::Failed,
+    };
+    let duration_ms = record.completed_at_ms.zip(record.started_at_ms).map(|(end, start)| end - start);
+    Ok(Turn {
+        id: record.id.clone(),
+        root_turn_id: Some(record.id.clone()),
+        items: items.iter().map(item).collect::<Result<_, _>>()?,
+        items_view,
+        status,
+        error: record.error.as_deref().and_then(|error| serde_json::from_str(error).ok()),
+        started_at: record.started_at_ms.map(|ms| ms / 1000),
+        completed_at: record.completed_at_ms.map(|ms| ms / 1000),
+        duration_ms,
+    })
+}
+
+/// Stored turns, in full, as clients see them.
+pub(super) fn turns(
+    stored: &[(TurnRecord, Vec<ItemRecord>)],
+    items_view: TurnItemsView,
+    running: Option<&str>,
+) -> Result<Vec<Turn>, StoreError> {
+    stored.iter().map(|(record, items)| turn(record, items, items_view, running)).collect()
+}
+
+/// A stored item with its place.
+pub(super) fn item_entry(record: &ItemRecord) -> Result<ThreadItemEntry, StoreError> {
+    Ok(ThreadItemEntry {
+        turn_id: record.turn_id.clone(),
+        item: item(record)?,
+        started_at_ms: record.started_at_ms,
+        completed_at_ms: record.completed_at_ms,
+        output_deferred: None,
+    })
+}
+
+fn item(record: &ItemRecord) -> Result<ThreadItem, StoreError> {
+    serde_json::from_str(&record.body)
+        .map_err(|error| StoreError::Corrupt(format!("the item {} cannot be read: {error}", record.id)))
+}
+
+/// The answer to `thread/start`.
+pub(super) fn started(thread: Thread, settings: &Settings) -> ThreadStartResponse {
+    ThreadStartResponse {
+        thread,
+        model: settings.model.clone(),
+        model_provider: settings.model_provider.clone(),
+        service_tier: settings.service_tier.clone(),
+        disabled_plugin_ids: Vec::new(),
+        cwd: settings.cwd.clone(),
+        runtime_workspace_roots: vec![settings.cwd.clone()],
+        instruction_sources: Vec::new(),
+        approval_policy: settings.approval_policy,
+        approvals_reviewer: settings.approvals_reviewer,
+        sandbox: settings.sandbox.clone(),
+        active_permission_profile: None,
+        reasoning_effort: settings.reasoning_effort.clone(),
+        multi_agent_mode: MultiAgentMode::default(),
+    }
+}
+
+/// The answer to `thread/resume`, without the pages that a client may have asked for.
+pub(super) fn resumed(thread: Thread, settings: &Settings) -> ThreadResumeResponse {
+    let started = started(thread, settings);
+    ThreadResumeResponse {
+        thread: started.thread,
+        model: started.model,
+        model_provider: started.model_provider,
+        service_tier: started.service_tier,
+        disabled_plugin_ids: started.disabled_plugin_ids,
+        cwd: started.cwd,
+        runtime_workspace_roots: started.runtime_workspace_roots,
+        instruction_sources: started.instruction_sources,
+        approval_policy: started.approval_policy,
+        approvals_reviewer: started.approvals_reviewer,
+        sandbox: started.sandbox,
+        active_permission_profile: started.active_permission_profile,
+        reasoning_effort: started.reasoning_effort,
+        collaboration_mode: None,
+        multi_agent_mode: started.multi_agent_mode,
+        initial_turns_page: None,
+        turns_backwards_cursor: None,
+        items_backwards_cursor: None,
+    }
+}
+
+/// A loaded thread as clients see it, without turns.
+pub(super) fn loaded(thread: &LoadedThread) -> Thread {
+    self::thread(&thread.record, thread.status(), thread.ephemeral, Vec::new())
+}
+
+/// The running turn as it is now, with the items that have begun.
+pub(super) fn running_turn(thread: &LoadedThread) -> Option<Turn> {
+    let turn = thread.turn.as_ref()?;
+    let started_at_ms = turn.started_at_ms?;
+    Some(Turn {
+        id: turn.id.to_string(),
+        root_turn_id: Some(turn.id.to_string()),
+        items: turn.items.iter().map(|item| ThreadItem::clone(item)).collect(),
+        items_view: TurnItemsView::Full,
+        status: TurnStatus::InProgress,
+        error: None,
+        started_at: Some(started_at_ms / 1000),
+        completed_at: None,
+        duration_ms: None,
+    })
+}
+
+/// How the source of a thread is written in the store: a plain name, or JSON.
+pub(super) fn source_text(source: &SessionSource) -> String {
+    match serde_json::to_value(source) {
+        Ok(Value::String(name)) => name,
+        Ok(other) => other.to_string(),
+        Err(_) => "unknown".to_owned(),
+    }
+}
+
+fn source(text: &str) -> SessionSource {
+    serde_json::from_str(text)
+        .or_else(|_| serde_json::from_value(Value::String(text.to_owned())))
+        .unwrap_or(SessionSource::Unknown)
+}
+
+fn history_mode(text: &str) -> ThreadHistoryMode {
+    if text == "legacy" { ThreadHistoryMode::Legacy } else { ThreadHistoryMode::Paginated }
+}
+
+/// How the history mode is written in the store.
+pub(super) fn history_mode_text(mode: ThreadHistoryMode) -> &'static str {
+    match mode {
+        ThreadHistoryMode::Legacy => "legacy",
+        ThreadHistoryMode::Paginated => "paginated",
+    }
+}
