@@ -72,6 +72,9 @@ pub const TURN_COMMANDS: usize = 64;
 pub const CONTROL_EVENTS: usize = 64;
 /// Log lines waiting for stderr. Full: the line is dropped and counted; no worker waits for stderr.
 pub const LOG_LINES: usize = 1024;
+/// Bytes of one log line; what a client's long text adds beyond is cut and counted. With [`LOG_LINES`] it
+/// bounds the memory of logging.
+pub const LOG_LINE_BYTES_MAX: usize = 8 * KIB;
 
 // ---- admission ----
 
@@ -110,6 +113,8 @@ pub const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
 pub const STDIO_STOP_DEADLINE: Duration = Duration::from_millis(500);
 /// At the end of the process each worker has this long to stop before it is named in the log and left.
 pub const WORKER_STOP_DEADLINE: Duration = Duration::from_secs(1);
+/// At the end of the process the log has this long to reach stderr.
+pub const LOG_FLUSH_DEADLINE: Duration = Duration::from_millis(250);
 /// How long a client-visible wait for another process's database lock may take.
 pub const STORE_BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -132,9 +137,45 @@ pub const STORE_WAL_BYTES: i64 = 4 * MIB as i64;
 pub const HEAD_BYTES_MAX: usize = 16 * KIB;
 /// Header lines of one HTTP request head.
 pub const HEAD_HEADERS_MAX: usize = 64;
+/// Bytes that one read of an HTTP head asks for; most heads need one read.
+pub const HEAD_CHUNK_BYTES: usize = KIB;
 /// Read buffer of one WebSocket, in bytes; tungstenite allocates it at once, so it is the larger part of an
 /// idle connection.
 pub const WEBSOCKET_READ_BUFFER_BYTES: usize = 8 * KIB;
+
+// ---- network connections ----
+
+/// Connections above the maximum that get a worker to be refused with a whole 503 answer, and on which the
+/// probes still work. Above these a client gets the 503 without the courtesy of being read.
+pub const CONNECTIONS_REFUSED_AT_ONCE: usize = 16;
+/// Connections that the operating system keeps until they are accepted.
+pub const LISTEN_BACKLOG: i32 = 1024;
+/// First wait of the accept loop when the system is out of file descriptors, memory or OS threads.
+pub const ACCEPT_BACKOFF_MIN: Duration = Duration::from_millis(50);
+/// Longest wait of the accept loop; each wait is twice the one before.
+pub const ACCEPT_BACKOFF_MAX: Duration = Duration::from_secs(1);
+/// A WebSocket message up to this many bytes is copied behind its header; a larger one is written from where
+/// it is.
+pub const WRITE_COPY_BYTES: usize = 16 * KIB;
+/// Bytes offered to the kernel in one call; the client has to take them within [`WRITE_STALL_DEADLINE`].
+pub const WRITE_CHUNK_BYTES: usize = MIB;
+/// Largest write buffer that an idle connection keeps.
+pub const WRITE_KEEP_BYTES: usize = 4 * KIB;
+/// Largest message after which a connection keeps its read buffer.
+pub const READ_KEEP_BYTES: usize = 64 * KIB;
+/// Bytes of a Close frame's reason (RFC 6455, section 5.5: 125 bytes of payload, two of them the code).
+pub const CLOSE_REASON_BYTES: usize = 123;
+/// Bytes that a lingering close drops per read.
+pub const LINGER_BYTES: usize = 4 * KIB;
+/// Silence after which the operating system probes a TCP connection; below [`PING_INTERVAL`]'s pings it is
+/// only for connections that are no WebSocket yet.
+pub const KEEPALIVE_TIME: Duration = Duration::from_secs(60);
+/// Time between two such probes.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+/// Unanswered probes after which the connection is gone.
+pub const KEEPALIVE_RETRIES: u32 = 4;
+/// Unacknowledged bytes end a TCP connection after this.
+pub const TCP_USER_TIMEOUT: Duration = Duration::from_secs(60);
 
 // ---- timer wheel ----
 
@@ -154,6 +195,23 @@ pub const STACK_BYTES_WORK: usize = 2 * MIB;
 
 /// Largest `config.toml`, in bytes.
 pub const CONFIG_BYTES_MAX: u64 = 4 * MIB as u64;
+/// Smallest `app_server.outbox_bytes_max` that is accepted; pages of history shrink with it.
+pub const OUTBOX_BYTES_MIN: usize = MIB;
+/// Smallest `app_server.outbox_messages_max` that is accepted: room for what one turn says between two
+/// system calls of a writer.
+pub const OUTBOX_MESSAGES_MIN: usize = 256;
+/// A loaded thread without subscribers and without a running turn is unloaded after this.
+pub const THREAD_UNLOAD_DELAY: Duration = Duration::from_secs(30 * 60);
+/// Times that a refused or failed model request is sent again, unless the provider's table says otherwise.
+pub const PROVIDER_REQUEST_RETRIES: u32 = 4;
+/// Times that a broken answer stream of a model is taken up again, unless the provider's table says
+/// otherwise.
+pub const PROVIDER_STREAM_RETRIES: u32 = 5;
+/// Most retries that a provider's table may ask for.
+pub const PROVIDER_RETRIES_MAX: u32 = 100;
+/// Silence after which an answer stream of a model counts as broken, unless the provider's table says
+/// otherwise.
+pub const PROVIDER_STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 
 // The relations that must hold.
 const _: () = assert!(MESSAGE_BYTES_MAX_BEFORE_INITIALIZE <= MESSAGE_BYTES_MAX);
@@ -168,3 +226,11 @@ const _: () = assert!(TIMER_SLOTS.is_power_of_two());
 const _: () = assert!(HEAD_DEADLINE.as_millis() < INITIALIZE_DEADLINE.as_millis());
 const _: () = assert!(STORE_BATCH <= STORE_JOBS);
 const _: () = assert!(STORE_OPEN_PAUSE.as_millis() < STORE_BUSY_TIMEOUT.as_millis());
+const _: () = assert!(OUTBOX_BYTES_MIN <= OUTBOX_BYTES && OUTBOX_MESSAGES_MIN <= OUTBOX_MESSAGES);
+const _: () = assert!(PROVIDER_REQUEST_RETRIES <= PROVIDER_RETRIES_MAX);
+const _: () = assert!(PROVIDER_STREAM_RETRIES <= PROVIDER_RETRIES_MAX);
+const _: () = assert!(LOG_FLUSH_DEADLINE.as_millis() <= WORKER_STOP_DEADLINE.as_millis());
+const _: () = assert!(WRITE_COPY_BYTES <= WRITE_BATCH_BYTES && WRITE_BATCH_BYTES <= WRITE_CHUNK_BYTES);
+// A connection's timer looks at the writer at least this often, so a stall is seen in time.
+const _: () = assert!(PING_INTERVAL.as_millis() < WRITE_STALL_DEADLINE.as_millis());
+const _: () = assert!(PONG_DEADLINE.as_millis() < WRITE_STALL_DEADLINE.as_millis());

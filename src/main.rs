@@ -1,1 +1,20 @@
-fn main() {}
+//! The `app-server` binary: parse, run, exit code.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use app_server::{cli, limits, obs, run};
+
+fn main() -> ExitCode {
+    let log = obs::log::init(std::env::var("RUST_LOG").ok().as_deref());
+    let outcome = cli::parse(std::env::args_os().skip(1)).and_then(run::run);
+    // Log lines go first: the last line on stderr is what ended the process.
+    let _ = log.flush(limits::LOG_FLUSH_DEADLINE);
+    match outcome {
+        Ok(exit) => ExitCode::from(exit.code()),
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "app-server: {error}");
+            ExitCode::from(error.exit().code())
+        }
+    }
+}

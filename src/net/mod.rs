@@ -4,7 +4,22 @@
 //! writer worker. The reader decodes and feeds the shared inbox; the writer alone touches the writing side of
 //! the socket or pipe and drains the connection's outbox.
 
+mod accept;
+mod connection;
+mod door;
+mod frame_watch;
+mod head;
+mod http;
+mod link;
+mod listener;
+mod readiness;
 pub mod stdio;
+mod upgrade;
+mod ws_reader;
+mod ws_writer;
+
+pub use listener::Listener;
+pub use readiness::{Phase, Readiness};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -87,6 +87,14 @@ fn present<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
 pub fn decode(text: &[u8]) -> Result<Incoming, Undecodable> {
     let text = std::str::from_utf8(text)
         .map_err(|error| parse_error(format!("Parse error: the message is not UTF-8 ({error})")))?;
+    decode_text(text)
+}
+
+/// Decodes one message that is known to be UTF-8.
+///
+/// # Errors
+/// What to answer when it is not a message of the protocol.
+pub fn decode_text(text: &str) -> Result<Incoming, Undecodable> {
     // serde would take an array for the envelope's fields in their order.
     if !text.trim_start().starts_with('{') {
         return Err(not_an_object(text));

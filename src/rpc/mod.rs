@@ -12,5 +12,5 @@ mod reply;
 pub use encode::{error_response, notification, response};
 pub use error::{Reason, RpcError, code};
 pub use id::RequestId;
-pub use message::{Incoming, Params, Request, Undecodable, decode};
+pub use message::{Incoming, Params, Request, Undecodable, decode, decode_text};
 pub use reply::{Answer, OpenRequests, Reply};

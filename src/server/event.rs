@@ -40,6 +40,8 @@ pub enum StopCause {
     Forced,
     /// The store did not open.
     Store(StoreError),
+    /// The processor panicked: its state cannot be trusted.
+    Panicked,
 }
 
 /// The receiving ends; the processor owns them.
@@ -50,7 +52,7 @@ pub struct Events {
 }
 
 /// The sending ends, for everyone who has to tell the processor something.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct EventSender {
     /// Waits when full; for workers, which the processor never waits for.
     workers: Sender<Event>,

@@ -197,8 +197,7 @@ fn finish_resume(
     let Some(thread) = processor.threads.get(id) else { return };
     match resume_answer(thread, stored) {
         Ok(answer) => {
-            let usage =
-                thread.token_usage.zip(answer.thread.turns.last().map(|turn| turn.id.clone()));
+            let usage = thread.token_usage.zip(answer.thread.turns.last().map(|turn| turn.id.clone()));
             processor.subscribe(caller.connection, id);
             reply.send(Ok(answer));
             if let Some((usage, turn_id)) = usage {

@@ -1,0 +1,124 @@
+//! The command line: one table of flags drives the parser, the help and the tests.
+//!
+//! Parsing is pure: arguments in, a [`Command`] or a usage error out. It reads no environment, no file and
+//! not stdin, and it knows nothing of what a listen URL or a token file has to look like; whoever uses a value
+//! checks it.
+
+mod flags;
+mod help;
+mod near;
+mod parse;
+
+use std::path::PathBuf;
+
+use crate::config;
+
+pub use flags::{FLAGS, Flag, Group};
+pub use help::help;
+pub use parse::parse;
+
+/// A subcommand; also the topic of its help text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Topic {
+    /// `app-server [app-server] [serve]`.
+    Serve,
+    /// `app-server exec`.
+    Exec,
+    /// `app-server proxy`.
+    Proxy,
+}
+
+impl Topic {
+    /// Every subcommand, in the order of the help text.
+    pub const ALL: &'static [Self] = &[Self::Serve, Self::Exec, Self::Proxy];
+
+    /// The word on the command line.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Serve => "serve",
+            Self::Exec => "exec",
+            Self::Proxy => "proxy",
+        }
+    }
+}
+
+/// What the user asked for.
+#[derive(Debug, PartialEq)]
+pub enum Command {
+    /// Serve clients until the transport says that it is over.
+    Serve(ServeArgs),
+    /// Run one turn on a new thread and print the answer.
+    Exec(ExecArgs),
+    /// Bridge stdio to a running server.
+    Proxy(ProxyArgs),
+    /// Print a help text; see [`help()`].
+    Help(Topic),
+    /// Print the version.
+    Version,
+}
+
+/// Arguments of `serve`.
+#[derive(Debug, PartialEq)]
+pub struct ServeArgs {
+    /// Where to listen, as written; `stdio://` if nothing was.
+    pub listen: String,
+    /// What goes into the configuration.
+    pub config: config::Flags,
+    /// The `--ws-*` flags, unchecked.
+    pub auth: AuthFlags,
+    /// Launch flags that mean nothing here, as written, for the debug log.
+    pub ignored: Vec<String>,
+}
+
+/// Arguments of `exec`.
+#[derive(Debug, PartialEq)]
+pub struct ExecArgs {
+    /// What to ask the agent.
+    pub prompt: Prompt,
+    /// Print the raw events, one JSON object a line, instead of the answer's text.
+    pub json: bool,
+    /// Working directory of the thread, as written; none is the process's own.
+    pub cwd: Option<PathBuf>,
+    /// What goes into the configuration.
+    pub config: config::Flags,
+    /// Launch flags that mean nothing here, as written, for the debug log.
+    pub ignored: Vec<String>,
+}
+
+/// Where the prompt of `exec` comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Prompt {
+    /// It was an argument.
+    Text(String),
+    /// The argument was `-`: all of stdin is the prompt.
+    Stdin,
+}
+
+/// Arguments of `proxy`.
+#[derive(Debug, PartialEq)]
+pub struct ProxyArgs {
+    /// The running server's address, as written.
+    pub url: String,
+    /// Name of the environment variable that holds the bearer token.
+    pub token_env: Option<String>,
+}
+
+/// The authentication flags as written; which of them go together is checked where they are used.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AuthFlags {
+    /// `--ws-auth`.
+    pub mode: Option<String>,
+    /// `--ws-token-file`.
+    pub token_file: Option<PathBuf>,
+    /// `--ws-token-sha256`.
+    pub token_sha256: Option<String>,
+    /// `--ws-shared-secret-file`.
+    pub shared_secret_file: Option<PathBuf>,
+    /// `--ws-issuer`.
+    pub issuer: Option<String>,
+    /// `--ws-audience`.
+    pub audience: Option<String>,
+    /// `--ws-max-clock-skew-seconds`.
+    pub max_clock_skew_seconds: Option<i64>,
+}

@@ -1,0 +1,146 @@
+//! What the connections of one listener share: limits, permits, and the list of those that are open.
+//!
+//! Used by the accept worker and by each connection's reader. The lock is held for the moment of an insertion
+//! or a removal, never across I/O on a connection.
+
+use std::collections::HashMap;
+use std::net::Shutdown;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::link::Link;
+use super::readiness::Readiness;
+use super::ws_reader::shutting_down;
+use super::{ConnectionId, ConnectionIds, NetInbox, Transport};
+use crate::config::net::NetConfig;
+use crate::limits;
+use crate::sync::lock;
+use crate::sys::worker::Worker;
+use crate::timer::TimerHandle;
+
+/// What the connections of one listener share.
+#[derive(Debug)]
+pub(crate) struct Door {
+    pub(crate) config: NetConfig,
+    pub(crate) transport: Transport,
+    pub(crate) inbox: NetInbox,
+    pub(crate) ids: ConnectionIds,
+    pub(crate) timer: TimerHandle,
+    pub(crate) readiness: Readiness,
+    taken: Arc<AtomicUsize>,
+    open: Mutex<HashMap<ConnectionId, Open>>,
+    changed: Condvar,
+}
+
+/// One open connection; its reader takes it off the list as its last deed.
+#[derive(Debug)]
+struct Open {
+    link: Arc<Link>,
+    _reader: Worker,
+}
+
+/// The right to be one of the open connections, given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    taken: Arc<AtomicUsize>,
+    /// True if the connection is above the maximum and exists only to be told so.
+    pub(crate) is_surplus: bool,
+}
+
+impl Door {
+    pub(crate) fn new(
+        config: NetConfig,
+        transport: Transport,
+        inbox: NetInbox,
+        ids: ConnectionIds,
+        timer: TimerHandle,
+        readiness: Readiness,
+    ) -> Self {
+        Self {
+            config,
+            transport,
+            inbox,
+            ids,
+            timer,
+            readiness,
+            taken: Arc::default(),
+            open: Mutex::default(),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// A permit for one more connection, if there is one.
+    pub(crate) fn permit(&self) -> Option<Permit> {
+        let max = self.config.connections_max + limits::CONNECTIONS_REFUSED_AT_ONCE;
+        let before = self
+            .taken
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |taken| (taken < max).then_some(taken + 1))
+            .ok()?;
+        let is_surplus = before >= self.config.connections_max;
+        Some(Permit { taken: Arc::clone(&self.taken), is_surplus })
+    }
+
+    /// Starts the connection's reader and lists the connection.
+    pub(crate) fn open(
+        &self,
+        link: Arc<Link>,
+        start: impl FnOnce() -> std::io::Result<Worker>,
+    ) -> std::io::Result<()> {
+        // Under the lock, so that a reader that ends at once finds itself on the list.
+        let mut open = lock(&self.open);
+        let reader = start()?;
+        open.insert(link.id(), Open { link, _reader: reader });
+        Ok(())
+    }
+
+    /// Takes a connection off the list.
+    pub(crate) fn forget(&self, id: ConnectionId) {
+        // Dropped outside of the lock: it holds the calling reader's own handle.
+        let _gone = lock(&self.open).remove(&id);
+        self.changed.notify_all();
+    }
+
+    /// How many connections are open.
+    pub(crate) fn count(&self) -> usize {
+        lock(&self.open).len()
+    }
+
+    /// Says goodbye to everyone, and waits until all are gone.
+    pub(crate) fn close_all(&self) {
+        for open in lock(&self.open).values() {
+            match open.link.outbox() {
+                Some(outbox) => outbox.cut(shutting_down()),
+                None => open.link.shut(Shutdown::Both),
+            }
+        }
+        if self.wait_until_empty(self.config.close_deadline) {
+            return;
+        }
+        for open in lock(&self.open).values() {
+            open.link.shut(Shutdown::Both);
+        }
+        if !self.wait_until_empty(limits::WORKER_STOP_DEADLINE) {
+            tracing::warn!(connections = self.count(), "connections did not end in time and are left behind");
+            // Their workers are left behind like any late worker: a join would wait for ever.
+            for (_, open) in lock(&self.open).drain() {
+                std::mem::forget(open);
+            }
+        }
+    }
+
+    fn wait_until_empty(&self, deadline: Duration) -> bool {
+        let open = lock(&self.open);
+        let (open, _) = self
+            .changed
+            .wait_timeout_while(open, deadline, |open| !open.is_empty())
+            .unwrap_or_else(PoisonError::into_inner);
+        open.is_empty()
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.taken.fetch_sub(1, Ordering::AcqRel);
+    }
+}

@@ -1,0 +1,176 @@
+//! The parts of a running server, started in their order and stopped in the reverse one.
+
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, bounded};
+
+use super::StartError;
+use crate::agent::Defaults;
+use crate::clock::Clock;
+use crate::config::{ApprovalPolicy, Config, PROVIDER_OFFLINE, SandboxMode};
+use crate::limits;
+use crate::model::{OFFLINE_MODEL, OfflineModel};
+use crate::net::{ConnectionIds, NetInbox};
+use crate::proto::{self, AskForApproval, SandboxPolicy, SessionSource};
+use crate::server::{Event, EventSender, Events, Facts, Processor, ProviderFacts, Services, StopCause};
+use crate::store::StoreWorker;
+use crate::sys::worker::Worker;
+use crate::timer::{TimerHandle, TimerWorker};
+
+/// A server without transports: processor, store and timers run.
+#[derive(Debug)]
+pub struct Assembly {
+    /// Where transports put their messages.
+    pub inbox: NetInbox,
+    /// How signals and deadlines reach the processor.
+    pub events: EventSender,
+    /// Ids for connections.
+    pub ids: ConnectionIds,
+    /// Deadlines for transports.
+    pub timer: TimerHandle,
+    ended: Receiver<StopCause>,
+    // Dropped in this order: the processor has ended by then, the store finishes what is queued, timers last.
+    processor: Worker,
+    store: StoreWorker,
+    timer_worker: TimerWorker,
+}
+
+/// A server whose processor has ended. Its connections still have to be written out; then it is dropped.
+#[derive(Debug)]
+pub struct Ended {
+    /// Why it ended.
+    pub cause: StopCause,
+    _parts: (Worker, StoreWorker, TimerWorker),
+}
+
+impl Assembly {
+    /// Starts the parts. The store opens its database meanwhile; if that fails, the processor ends.
+    ///
+    /// # Errors
+    /// The operating system's refusal to start a worker.
+    pub fn start(
+        config: &Config,
+        cwd: &str,
+        source: SessionSource,
+        clock: &Clock,
+        on_drain: impl Fn() + Send + 'static,
+    ) -> Result<Self, StartError> {
+        let started = |error| StartError::io("cannot start the server", error);
+        let (inbox, events, receivers) = Events::new();
+        let (timer_worker, timer) = TimerWorker::start(clock.clone()).map_err(started)?;
+        let opened = events.clone();
+        let (store, store_handle) = StoreWorker::start(config.data_dir.clone(), move |outcome| {
+            opened.tell(Event::StoreOpened(outcome))
+        })
+        .map_err(started)?;
+        let services = Services {
+            store: store_handle,
+            timer: timer.clone(),
+            clock: clock.clone(),
+            events: events.clone(),
+            offline: Arc::new(OfflineModel),
+            on_drain: Box::new(on_drain),
+        };
+        let facts = facts(config, cwd, source);
+        let drain_timeout = config.server.drain_timeout;
+        let (tell, ended) = bounded(1);
+        let processor = Worker::spawn("proc", limits::STACK_BYTES_WORK, move || {
+            let cause = Processor::new(facts, services, drain_timeout).run(receivers);
+            let _ = tell.send(cause);
+        })
+        .map_err(started)?;
+        Ok(Self {
+            inbox,
+            events,
+            ids: ConnectionIds::default(),
+            timer,
+            ended,
+            processor,
+            store,
+            timer_worker,
+        })
+    }
+
+    /// Says why the processor ended, once it has. A closed channel means that it panicked.
+    #[must_use]
+    pub fn ended(&self) -> &Receiver<StopCause> {
+        &self.ended
+    }
+
+    /// Waits for the processor's end.
+    #[must_use]
+    pub fn wait(self) -> Ended {
+        let cause = self.ended.recv().unwrap_or(StopCause::Panicked);
+        Ended { cause, _parts: (self.processor, self.store, self.timer_worker) }
+    }
+}
+
+fn facts(config: &Config, cwd: &str, source: SessionSource) -> Facts {
+    let provider = config.model_provider.clone().unwrap_or_else(|| PROVIDER_OFFLINE.to_owned());
+    let providers = config.model_providers.iter().map(|(id, provider)| ProviderFacts {
+        id: id.clone(),
+        name: provider.name.clone(),
+        base_url: provider.base_url.clone(),
+    });
+    Facts {
+        home: config.home.to_string_lossy().into_owned(),
+        defaults: Defaults {
+            model: config.model.clone().unwrap_or_else(|| OFFLINE_MODEL.to_owned()),
+            model_provider: provider,
+            cwd: cwd.to_owned(),
+            approval_policy: approval_policy(config),
+            sandbox_mode: sandbox_mode(config.sandbox_mode),
+            workspace_write: workspace_write(config),
+            reasoning_effort: config.model_reasoning_effort.as_deref().map(proto::ReasoningEffort::from),
+            developer_instructions: config.developer_instructions.clone(),
+        },
+        source,
+        config: super::shown::effective(&config.effective),
+        providers: providers.collect(),
+        system: system(),
+    }
+}
+
+fn approval_policy(config: &Config) -> AskForApproval {
+    match &config.approval_policy {
+        None | Some(ApprovalPolicy::OnRequest) => AskForApproval::OnRequest,
+        Some(ApprovalPolicy::Untrusted) => AskForApproval::UnlessTrusted,
+        Some(ApprovalPolicy::Never) => AskForApproval::Never,
+        // The protocol has no word for these two any more; asking on request is the nearest that is safe.
+        Some(ApprovalPolicy::OnFailure | ApprovalPolicy::Granular(_)) => AskForApproval::OnRequest,
+    }
+}
+
+/// What a user who configured nothing gets: reading only.
+fn sandbox_mode(configured: Option<SandboxMode>) -> proto::SandboxMode {
+    match configured {
+        None | Some(SandboxMode::ReadOnly) => proto::SandboxMode::ReadOnly,
+        Some(SandboxMode::WorkspaceWrite) => proto::SandboxMode::WorkspaceWrite,
+        Some(SandboxMode::DangerFullAccess) => proto::SandboxMode::DangerFullAccess,
+    }
+}
+
+fn workspace_write(config: &Config) -> SandboxPolicy {
+    let configured = &config.sandbox_workspace_write;
+    SandboxPolicy::WorkspaceWrite {
+        writable_roots: configured
+            .writable_roots
+            .iter()
+            .map(|root| root.to_string_lossy().into_owned())
+            .collect(),
+        network_access: configured.network_access,
+        exclude_tmpdir_env_var: configured.exclude_tmpdir_env_var,
+        exclude_slash_tmp: configured.exclude_slash_tmp,
+    }
+}
+
+/// The operating system as the user agent names it.
+fn system() -> String {
+    let name = rustix::system::uname();
+    format!(
+        "{} {}; {}",
+        name.sysname().to_string_lossy(),
+        name.release().to_string_lossy(),
+        name.machine().to_string_lossy()
+    )
+}
