@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use bytes::Bytes;
+use crossbeam_channel::{Receiver, Select};
 use rustix::event::{PollFd, PollFlags, poll};
 
 use super::{Admission, ConnectionId, ConnectionIds, InputEnd, NetEvent, NetInbox, Opened, Transport};
@@ -105,7 +106,16 @@ impl Stdio {
         &self.outbox
     }
 
-    /// Stops reading, and gives the writer until `deadline` to write what the finished outbox still holds.
+    /// Waits until the finished outbox is written out, which takes as long as the client takes to read it; a
+    /// word on `hurry` shortens that to the deadline.
+    pub fn write_out(&self, hurry: &Receiver<()>) {
+        let mut select = Select::new();
+        select.recv(self.writer.ended());
+        select.recv(hurry);
+        select.ready();
+    }
+
+    /// Stops reading and writing; a worker that is still held up after `deadline` is left behind.
     pub fn stop(self, deadline: Duration) {
         drop(self.wake);
         self.reader.join_within(deadline);

@@ -50,7 +50,7 @@ pub fn exec(args: &ExecArgs) -> Result<Exit, StartError> {
     // The end of our input is the end of the server.
     drop(client);
     let ended = assembly.wait();
-    stdio.stop(limits::WORKER_STOP_DEADLINE);
+    stdio.stop(limits::STDIO_STOP_DEADLINE);
     drop(signals);
     if let StopCause::Store(error) = &ended.cause {
         return Err(StartError::Other(format!("cannot open the store: {error}")));

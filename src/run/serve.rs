@@ -70,8 +70,11 @@ fn serve_stdio(config: &Config) -> Result<Exit, StartError> {
     stop.set(stdio.outbox());
     wait_or_leave(&assembly, &signalled);
     let ended = assembly.wait();
-    // What is queued still goes out, to a client that reads.
-    stdio.stop(limits::WORKER_STOP_DEADLINE);
+    if ended.cause == StopCause::Done {
+        // Everything that was asked for is answered in full, however long the client takes to read it.
+        stdio.write_out(&signalled);
+    }
+    stdio.stop(limits::STDIO_STOP_DEADLINE);
     drop(signals);
     exit(&ended)
 }

@@ -2,6 +2,7 @@
 //!
 //! In identifiers an OS thread is a *worker*; *thread* always means the agent thread of the protocol.
 
+use std::convert::Infallible;
 use std::io;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
@@ -17,7 +18,7 @@ const NAME_BYTES_MAX: usize = 15;
 pub struct Worker {
     name: String,
     handle: Option<JoinHandle<()>>,
-    ended: Receiver<()>,
+    ended: Receiver<Infallible>,
 }
 
 /// How a worker ended.
@@ -62,6 +63,12 @@ impl Worker {
     #[must_use]
     pub fn has_ended(&self) -> bool {
         self.handle.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Closed once the worker has ended; nothing is ever sent. For waiting on the end and something else.
+    #[must_use]
+    pub fn ended(&self) -> &Receiver<Infallible> {
+        &self.ended
     }
 
     /// Waits for the end.

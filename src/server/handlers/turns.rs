@@ -269,6 +269,7 @@ impl Processor {
     fn turn_is_over(&mut self, id: agent::ThreadId) {
         if let Some(turn) = self.threads.end_turn(id) {
             // The worker has told its last; it is joined when it has returned.
+            self.leaving.retain(|worker| !worker.has_ended());
             self.leaving.push(turn.handle.worker);
         }
     }
