@@ -84,6 +84,11 @@ pub const CONNECTIONS_MAX: usize = 10_000;
 pub const TURNS_RUNNING_MAX: usize = 256;
 /// Threads loaded at once in the process. Above it `thread/start` and `thread/resume` are refused.
 pub const THREADS_LOADED_MAX: usize = 65_536;
+/// Bytes of loaded threads, as they are estimated. Above it the idle one used longest ago is unloaded, also with
+/// silent subscribers, who are told.
+pub const LOADED_THREADS_BYTES: usize = 64 * MIB;
+/// Smallest `app_server.loaded_threads_bytes_max` that is accepted.
+pub const LOADED_THREADS_BYTES_MIN: usize = 64 * KIB;
 /// Largest text of all inputs of one turn, in characters (protocol: `input_too_large`).
 pub const TURN_INPUT_CHARS_MAX: usize = 1_048_576;
 /// Entries of `optOutNotificationMethods` that are kept for one connection.
@@ -105,6 +110,8 @@ pub const INITIALIZE_DEADLINE: Duration = Duration::from_secs(30);
 pub const PING_INTERVAL: Duration = Duration::from_secs(25);
 /// A pinged client must have sent something within this.
 pub const PONG_DEADLINE: Duration = Duration::from_secs(20);
+/// When the processor has no room for an unload that is due, it is offered again after this.
+pub const UNLOAD_RETRY: Duration = Duration::from_millis(100);
 /// One batch of bytes must be taken by the client within this.
 pub const WRITE_STALL_DEADLINE: Duration = Duration::from_secs(30);
 /// After the server's Close frame the client has this long to answer it.

@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::section::Section;
 use crate::error::StartError;
 use crate::limits::{
-    CONNECTIONS_MAX, INBOX_BYTES, MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX_BEFORE_INITIALIZE, OUTBOX_BYTES,
-    OUTBOX_BYTES_MIN, OUTBOX_MESSAGES, OUTBOX_MESSAGES_MIN, PAGE_BYTES_MAX,
+    CONNECTIONS_MAX, INBOX_BYTES, LOADED_THREADS_BYTES, LOADED_THREADS_BYTES_MIN, MESSAGE_BYTES_MAX,
+    MESSAGE_BYTES_MAX_BEFORE_INITIALIZE, OUTBOX_BYTES, OUTBOX_BYTES_MIN, OUTBOX_MESSAGES,
+    OUTBOX_MESSAGES_MIN, PAGE_BYTES_MAX,
 };
 
 /// The server's own settings.
@@ -25,6 +26,8 @@ pub struct ServerConfig {
     pub outbox_bytes_max: usize,
     /// `outbox_messages_max`: messages that wait for one client.
     pub outbox_messages_max: usize,
+    /// `loaded_threads_bytes_max`: bytes of loaded threads; above it idle ones are unloaded before their time.
+    pub loaded_threads_bytes_max: usize,
 }
 
 impl ServerConfig {
@@ -37,6 +40,7 @@ impl ServerConfig {
             message_bytes_max: MESSAGE_BYTES_MAX,
             outbox_bytes_max: OUTBOX_BYTES,
             outbox_messages_max: OUTBOX_MESSAGES,
+            loaded_threads_bytes_max: LOADED_THREADS_BYTES,
         }
     }
 
@@ -58,6 +62,9 @@ impl ServerConfig {
             outbox_messages_max: section
                 .integer("outbox_messages_max", OUTBOX_MESSAGES_MIN..=most)?
                 .unwrap_or(usual.outbox_messages_max),
+            loaded_threads_bytes_max: section
+                .integer("loaded_threads_bytes_max", LOADED_THREADS_BYTES_MIN..=most)?
+                .unwrap_or(usual.loaded_threads_bytes_max),
         };
         section.finish(unknown);
         Ok(server)

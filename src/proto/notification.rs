@@ -91,6 +91,18 @@ impl Notification for ThreadClosed<'_> {
     const METHOD: &'static str = "thread/closed";
 }
 
+/// `thread/reverted`: the last turns of a thread were taken back.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadReverted<'a> {
+    /// The thread.
+    pub thread_id: &'a str,
+}
+
+impl Notification for ThreadReverted<'_> {
+    const METHOD: &'static str = "thread/reverted";
+}
+
 /// `thread/archived`: a thread was archived.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -411,6 +411,28 @@ pub struct GitInfoUpdate {
     pub origin_url: Option<Option<String>>,
 }
 
+/// Parameters of `thread/revert`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadRevertParams {
+    /// The thread.
+    pub thread_id: String,
+    /// The first turn that is taken back.
+    pub before_turn_id: String,
+}
+
+/// Answer to `thread/revert`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadRevertResponse {
+    /// The thread.
+    pub thread: Thread,
+    /// Where to page its turns from, newest first.
+    pub turns_backwards_cursor: Option<String>,
+    /// Where to page its items from, newest first.
+    pub items_backwards_cursor: Option<String>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -127,6 +127,8 @@ fn facts(config: &Config, cwd: &str, source: SessionSource) -> Facts {
         source,
         config: super::shown::effective(&config.effective),
         providers: providers.collect(),
+        unload_delay: config.thread_unload_delay,
+        loaded_bytes_max: config.server.loaded_threads_bytes_max,
         system: system(),
     }
 }

@@ -6,7 +6,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::handlers::{catalog, initialize, thread_life, thread_lists, turns};
+use super::handlers::{catalog, initialize, thread_family, thread_life, thread_lists, turns};
 use super::processor::Processor;
 use crate::net::ConnectionId;
 use crate::proto::methods;
@@ -84,15 +84,21 @@ pub(super) const METHODS: &[Method] = &[
     method!(here "modelProvider/list" catalog::model_providers),
     method!(here "permissionProfile/list" catalog::permission_profiles),
     method!(here "skills/list" catalog::skills),
+    method!(later "thread/archive" thread_family::archive),
+    method!(later "thread/delete" thread_family::delete),
+    method!(later "thread/fork" thread_family::fork),
     method!(store "thread/items/list" thread_lists::items),
     method!(store "thread/items/read" thread_lists::items_by_id),
     method!(later "thread/list" thread_lists::threads),
     method!(here "thread/loaded/list" thread_lists::loaded),
+    method!(later "thread/metadata/update" thread_family::update_metadata),
     method!(later "thread/name/set" thread_life::set_name),
     method!(store "thread/read" thread_lists::read),
     method!(later "thread/resume" thread_life::resume),
+    method!(later "thread/revert" thread_family::revert),
     method!(later "thread/start" thread_life::start),
     method!(store "thread/turns/list" thread_lists::turns),
+    method!(later "thread/unarchive" thread_family::unarchive),
     method!(here "thread/unsubscribe" thread_life::unsubscribe),
     method!(here "turn/interrupt" turns::interrupt),
     method!(later "turn/start" turns::start),

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::processor::Processor;
-use crate::agent::{EventSink, ListenerGone, TurnEvent};
+use crate::agent::{EventSink, ListenerGone, ThreadId, TurnEvent};
 use crate::limits;
 use crate::net::{NetEvent, NetInbox};
 use crate::queue::{Inbox, InboxDrain};
@@ -25,6 +25,8 @@ pub enum Event {
     StoreOpened(Result<(), StoreError>),
     /// A signal came.
     Signal(Signal),
+    /// A thread may have been idle for long enough.
+    UnloadDue(ThreadId),
     /// The drain deadline has passed.
     DrainOver,
     /// The owner wants the server to stop, as after a first signal.
@@ -60,6 +62,10 @@ pub struct EventSender {
     control: Sender<Event>,
 }
 
+/// The processor's queue has no room now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueFull;
+
 impl Events {
     /// The queues of a new server: where transports put messages, where workers tell events, and the ends that
     /// the processor takes.
@@ -78,6 +84,17 @@ impl EventSender {
     /// Tells the processor, waiting for room. Nothing happens if the processor has ended.
     pub fn tell(&self, event: Event) {
         let _ = self.workers.send(event);
+    }
+
+    /// Tells the processor if there is room; never waits.
+    ///
+    /// # Errors
+    /// The queue is full. A processor that has ended takes everything.
+    pub fn try_tell(&self, event: Event) -> Result<(), QueueFull> {
+        match self.workers.try_send(event) {
+            Err(TrySendError::Full(_)) => Err(QueueFull),
+            _ => Ok(()),
+        }
     }
 
     /// Tells the processor ahead of everything else; never waits. Dropped if the lane is full, which takes more

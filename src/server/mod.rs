@@ -11,9 +11,10 @@ mod handlers;
 mod processor;
 mod session;
 mod threads;
+mod unload;
 mod view;
 
-pub use event::{Event, EventSender, Events, StopCause};
+pub use event::{Event, EventSender, Events, QueueFull, StopCause};
 pub use processor::{Processor, Services};
 
 use crate::agent::Defaults;
@@ -32,6 +33,10 @@ pub struct Facts {
     pub config: serde_json::Map<String, serde_json::Value>,
     /// Providers beside the built-in ones: id, name, base URL.
     pub providers: Vec<ProviderFacts>,
+    /// A thread without subscribers and turn is unloaded after this, unless it was started with its own delay.
+    pub unload_delay: std::time::Duration,
+    /// Bytes of loaded threads above which idle ones are unloaded before their time.
+    pub loaded_bytes_max: usize,
     /// The operating system as `initialize` names it, for example `Linux 6.1.0; x86_64`.
     pub system: String,
 }

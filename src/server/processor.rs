@@ -117,6 +117,7 @@ impl Processor {
             Event::Then(then) => then(self),
             Event::StoreOpened(outcome) => self.ending.store_opened(outcome),
             Event::Signal(signal) => self.on_signal(signal),
+            Event::UnloadDue(thread) => self.on_unload_due(thread),
             Event::DrainOver => self.on_drain_over(),
             Event::Stop => self.drain("the owner stops the server"),
         }
@@ -233,15 +234,5 @@ impl Processor {
     /// Tells everybody what a thread is doing now.
     pub(super) fn broadcast_status(&self, thread: ThreadId, status: &ThreadStatus) {
         self.broadcast(&ThreadStatusChanged { thread_id: &thread.to_string(), status });
-    }
-
-    /// Makes a connection hear a thread's events. Does nothing if one of the two is gone.
-    pub(super) fn subscribe(&mut self, connection: ConnectionId, thread: ThreadId) {
-        if let Some(session) = self.sessions.get_mut(connection)
-            && let Some(loaded) = self.threads.get_mut(thread)
-            && session.subscriptions.insert(thread)
-        {
-            loaded.subscribers.push(connection);
-        }
     }
 }

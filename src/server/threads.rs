@@ -1,13 +1,17 @@
 //! Loaded threads: which there are, who listens to them, and what they are doing.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::processor::Processor;
 use crate::agent::{Settings, ThreadId, TurnHandle, TurnId};
+use crate::clock::Monotonic;
 use crate::net::ConnectionId;
 use crate::proto::{ThreadItem, ThreadStatus, ThreadTokenUsage, TurnStartParams};
 use crate::rpc::Reply;
 use crate::store::{StoreHandle, ThreadRecord};
+use crate::timer::Key;
 
 /// A thread in memory: ready to run turns.
 #[derive(Debug)]
@@ -25,8 +29,62 @@ pub(super) struct LoadedThread {
     /// The last turn failed; cleared by the next one.
     pub(super) failed: bool,
     pub(super) token_usage: Option<ThreadTokenUsage>,
-    /// Starts that came when the running turn took no more input; they begin when it has ended.
-    pub(super) waiting: VecDeque<(Reply, TurnStartParams)>,
+    /// What has to wait for the end of the running turn, in its order.
+    pub(super) waiting: VecDeque<Waiting>,
+    pub(super) idle: Idle,
+}
+
+/// Something that waits for the end of a thread's turn.
+pub(super) enum Waiting {
+    /// A start that came when the running turn took no more input.
+    Start(Reply, Box<TurnStartParams>),
+    /// Anything else.
+    Then(Box<dyn FnOnce(&mut Processor) + Send>),
+}
+
+impl std::fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Start(reply, _) => f.debug_tuple("Start").field(reply.id()).finish(),
+            Self::Then(_) => f.write_str("Then"),
+        }
+    }
+}
+
+/// Since when a thread has been idle, in both senses, and when it is to be unloaded for that.
+#[derive(Debug)]
+pub(super) struct Idle {
+    /// How long a thread without subscribers and turn is kept.
+    pub(super) delay: Duration,
+    pub(super) no_subscribers_since: Option<Monotonic>,
+    pub(super) no_turn_since: Option<Monotonic>,
+    /// When it was last used, for whoever has to make room.
+    pub(super) used_at: Monotonic,
+    /// The armed timer and its deadline.
+    pub(super) timer: Option<(Key, Monotonic)>,
+    /// Bytes that it counts for, as they were when it was loaded.
+    pub(super) bytes: usize,
+}
+
+impl Idle {
+    /// A thread that was loaded now.
+    pub(super) fn new(delay: Duration, now: Monotonic) -> Self {
+        Self {
+            delay,
+            no_subscribers_since: Some(now),
+            no_turn_since: Some(now),
+            used_at: now,
+            timer: None,
+            bytes: 0,
+        }
+    }
+
+    /// When it is to be unloaded: after the later of the two beginnings, or not at all while one of them is
+    /// missing.
+    pub(super) fn due(&self) -> Option<Monotonic> {
+        let later = self.no_subscribers_since?.max(self.no_turn_since?);
+        Some(later.after(self.delay))
+    }
 }
 
 /// A turn that runs.
@@ -52,6 +110,23 @@ impl LoadedThread {
         }
     }
 
+    /// About how many bytes it takes in memory.
+    pub(super) fn bytes(&self) -> usize {
+        let record = &self.record;
+        let texts = [&record.preview, &record.cwd, &record.settings, &record.model, &record.model_provider];
+        let optional = [
+            &record.name,
+            &record.git,
+            &record.token_usage,
+            &record.originator,
+            &self.settings.base_instructions,
+            &self.settings.developer_instructions,
+        ];
+        size_of::<Self>()
+            + texts.iter().map(|text| text.len()).sum::<usize>()
+            + optional.iter().map(|text| text.as_ref().map_or(0, String::len)).sum::<usize>()
+    }
+
     /// The running turn's id, as stored turns name it.
     pub(super) fn running_turn(&self) -> Option<String> {
         self.turn.as_ref().map(|turn| turn.id.to_string())
@@ -74,6 +149,10 @@ pub(super) struct Threads {
     loaded: BTreeMap<ThreadId, LoadedThread>,
     /// How many of them have a turn.
     running: usize,
+    /// Those without a turn, the one that was used longest ago first.
+    by_age: BTreeSet<(Monotonic, ThreadId)>,
+    /// Bytes of all of them, each as it was when it was loaded.
+    bytes: usize,
 }
 
 impl Threads {
@@ -85,8 +164,41 @@ impl Threads {
         self.loaded.get_mut(&id)
     }
 
-    pub(super) fn insert(&mut self, thread: LoadedThread) {
+    pub(super) fn insert(&mut self, mut thread: LoadedThread) {
+        thread.idle.bytes = thread.bytes();
+        self.bytes += thread.idle.bytes;
+        self.by_age.insert((thread.idle.used_at, thread.id));
         self.loaded.insert(thread.id, thread);
+    }
+
+    /// Takes a thread out; it must not have a turn.
+    pub(super) fn remove(&mut self, id: ThreadId) -> Option<LoadedThread> {
+        let thread = self.loaded.remove(&id)?;
+        debug_assert!(thread.turn.is_none(), "a thread with a turn was taken out");
+        self.by_age.remove(&(thread.idle.used_at, id));
+        self.bytes -= thread.idle.bytes;
+        Some(thread)
+    }
+
+    /// About how many bytes the loaded threads take.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Notes that a thread is in use now.
+    pub(super) fn touch(&mut self, id: ThreadId, now: Monotonic) {
+        if let Some(thread) = self.loaded.get_mut(&id) {
+            let was_idle = self.by_age.remove(&(thread.idle.used_at, id));
+            thread.idle.used_at = now;
+            if was_idle {
+                self.by_age.insert((now, id));
+            }
+        }
+    }
+
+    /// The thread without a turn that was used longest ago, other than `but`.
+    pub(super) fn least_recent(&self, but: ThreadId) -> Option<ThreadId> {
+        self.by_age.iter().map(|(_, id)| *id).find(|id| *id != but)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -114,13 +226,16 @@ impl Threads {
             debug_assert!(thread.turn.is_none(), "a second turn of one thread");
             thread.turn = Some(turn);
             self.running += 1;
+            self.by_age.remove(&(thread.idle.used_at, id));
         }
     }
 
     /// Notes that a thread's turn has ended.
     pub(super) fn end_turn(&mut self, id: ThreadId) -> Option<RunningTurn> {
-        let turn = self.loaded.get_mut(&id)?.turn.take()?;
+        let thread = self.loaded.get_mut(&id)?;
+        let turn = thread.turn.take()?;
         self.running -= 1;
+        self.by_age.insert((thread.idle.used_at, id));
         Some(turn)
     }
 

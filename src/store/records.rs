@@ -159,6 +159,20 @@ pub struct ItemRecord {
     pub ordinal: i64,
 }
 
+impl ItemRecord {
+    /// The same item, to be written to another thread.
+    pub(super) fn to_new(&self) -> NewItem {
+        NewItem {
+            id: self.id.clone(),
+            turn_id: self.turn_id.clone(),
+            kind: self.kind.clone(),
+            body: self.body.clone(),
+            started_at_ms: self.started_at_ms,
+            completed_at_ms: self.completed_at_ms,
+        }
+    }
+}
+
 /// An item to be put into a turn.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NewItem {

@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension, named_params};
 
 use super::database::Database;
 use super::error::StoreError;
-use super::records::{NewItem, NewTurn, TurnEnd, TurnState};
+use super::records::{ItemRecord, NewItem, NewTurn, TurnEnd, TurnRecord, TurnState};
 
 impl Database {
     /// Adds a turn with its first items at the thread's end; returns its ordinal.
@@ -158,6 +158,37 @@ impl Database {
         .execute(named_params! { ":from": from, ":to": to, ":last": last })?;
         self.count_turns(to)?;
         Ok(copied)
+    }
+
+    /// Adds ended copies of turns of some thread, in their order, to the end of this one: what was in progress
+    /// is interrupted at `now_ms`. For a fork into another database, where [`Self::copy_turns`] cannot reach.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] for the thread; [`StoreError::Exists`] when it has one of the turns.
+    pub fn append_turns(
+        &mut self,
+        thread_id: &str,
+        turns: &[(TurnRecord, Vec<ItemRecord>)],
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        for (turn, items) in turns {
+            let new = NewTurn {
+                id: &turn.id,
+                started_at_ms: turn.started_at_ms.unwrap_or(now_ms),
+                preview_if_first: None,
+                client_id: turn.client_id.as_deref(),
+            };
+            let items: Vec<NewItem> = items.iter().map(ItemRecord::to_new).collect();
+            self.start_turn(thread_id, &new, &items)?;
+            let state = match turn.state {
+                TurnState::InProgress => TurnState::Interrupted,
+                ended => ended,
+            };
+            let completed_at_ms = turn.completed_at_ms.unwrap_or(now_ms);
+            let end = TurnEnd { state, error: turn.error.as_deref(), completed_at_ms, token_usage: None };
+            self.end_turn(thread_id, &turn.id, &end)?;
+        }
+        Ok(())
     }
 
     /// Removes the turns after `turn_id` with their items, or, with `inclusive`, that turn as well; returns

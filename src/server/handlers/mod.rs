@@ -2,8 +2,10 @@
 
 pub(super) mod catalog;
 pub(super) mod initialize;
+pub(super) mod thread_family;
 pub(super) mod thread_life;
 pub(super) mod thread_lists;
+mod thread_settings;
 pub(super) mod turns;
 
 use super::processor::Processor;
@@ -16,6 +18,13 @@ use crate::rpc::{Reason, RpcError};
 fn thread_id(text: &str) -> Result<ThreadId, RpcError> {
     ThreadId::parse(text).map_err(|error| {
         RpcError::invalid_request(format!("invalid thread id: {error}")).with(Reason::InvalidParams)
+    })
+}
+
+/// The id of a thread in the words of the methods that speak of sessions.
+fn session_id(text: &str) -> Result<ThreadId, RpcError> {
+    ThreadId::parse(text).map_err(|error| {
+        RpcError::invalid_request(format!("invalid session id: {error}")).with(Reason::InvalidParams)
     })
 }
 

@@ -1,25 +1,21 @@
 //! `thread/start`, `thread/resume`, `thread/name/set`, `thread/unsubscribe`: what makes, loads and lets go.
 
 use std::collections::VecDeque;
-use std::path::Path;
 
-use super::{loaded, thread_id, thread_not_found};
+use super::thread_settings::{resume_overrides, settings_text, start_settings, unload_delay};
+use super::{loaded, session_id, thread_id, thread_not_found};
 use crate::agent::{Overrides, Settings, ThreadId};
-use crate::limits;
-use crate::model::OFFLINE_PROVIDER;
 use crate::proto::{
-    EmptyResponse, SandboxMode, ThreadHistoryMode, ThreadIdParams, ThreadNameUpdated, ThreadResumeParams,
+    EmptyResponse, ThreadHistoryMode, ThreadIdParams, ThreadNameUpdated, ThreadResumeParams,
     ThreadSetNameParams, ThreadStartParams, ThreadStarted, ThreadTokenUsageUpdated,
     ThreadUnsubscribeResponse, ThreadUnsubscribeStatus, TurnItemsView, TurnsPage,
 };
 use crate::rpc::{Reason, Reply, RpcError};
 use crate::server::dispatch::{Caller, store_refusal};
 use crate::server::processor::Processor;
-use crate::server::threads::LoadedThread;
+use crate::server::threads::{Idle, LoadedThread};
 use crate::server::{PROTOCOL_RELEASE, view};
-use crate::store::{
-    Database, Direction, LatestCursors, SettingsUpdate, StoreError, StoreHandle, ThreadRecord, TurnQuery,
-};
+use crate::store::{Database, Direction, LatestCursors, StoreError, StoreHandle, ThreadRecord, TurnQuery};
 
 /// `thread/start`: the thread is in the store before its client hears of it.
 pub(in crate::server) fn start(
@@ -29,10 +25,9 @@ pub(in crate::server) fn start(
     reply: Reply,
 ) {
     let prepared = refuse_work(processor)
-        .and_then(|()| refuse_loading(processor))
-        .and_then(|()| start_settings(processor, &params));
-    let settings = match prepared {
-        Ok(settings) => settings,
+        .and_then(|()| Ok((start_settings(processor, &params)?, unload_delay(processor, &params)?)));
+    let (settings, unload_delay) = match prepared {
+        Ok(prepared) => prepared,
         Err(error) => return reply.refuse(error),
     };
     let id = ThreadId::new();
@@ -81,11 +76,11 @@ pub(in crate::server) fn start(
                 failed: false,
                 token_usage: None,
                 waiting: VecDeque::new(),
+                idle: Idle::new(unload_delay, processor.services.clock.now()),
             };
             let shown = view::loaded(&thread);
             let answer = view::started(shown.clone(), &thread.settings);
-            processor.threads.insert(thread);
-            processor.subscribe(caller.connection, id);
+            processor.add_thread(thread, caller.connection);
             reply.send(Ok(answer));
             processor.broadcast(&ThreadStarted { thread: &shown });
         },
@@ -99,13 +94,9 @@ pub(in crate::server) fn resume(
     params: ThreadResumeParams,
     reply: Reply,
 ) {
-    let prepared = refuse_history(&params).and_then(|()| thread_id(&params.thread_id)).and_then(|id| {
-        let overrides = resume_overrides(processor, &params)?;
-        if processor.threads.get(id).is_none() {
-            refuse_loading(processor)?;
-        }
-        Ok((id, overrides))
-    });
+    let prepared = refuse_history(&params)
+        .and_then(|()| session_id(&params.thread_id))
+        .and_then(|id| Ok((id, resume_overrides(processor, &params)?)));
     let (id, overrides) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => return reply.refuse(error),
@@ -190,6 +181,8 @@ fn finish_resume(
             Ok(thread) => {
                 processor.threads.insert(thread);
                 processor.broadcast_status(id, &crate::proto::ThreadStatus::Idle);
+                processor.reconsider_unload(id);
+                processor.make_room(id);
             }
             Err(error) => return reply.refuse(error),
         }
@@ -275,6 +268,7 @@ fn load(
         failed: false,
         token_usage,
         waiting: VecDeque::new(),
+        idle: Idle::new(processor.facts.unload_delay, processor.services.clock.now()),
     })
 }
 
@@ -323,10 +317,7 @@ pub(in crate::server) fn unsubscribe(
     if loaded(processor, &params.thread_id).is_err() {
         return Ok(ThreadUnsubscribeResponse { status: ThreadUnsubscribeStatus::NotLoaded });
     }
-    if let Some(session) = processor.sessions.get_mut(caller.connection) {
-        session.subscriptions.remove(&id);
-    }
-    let status = if processor.threads.unsubscribe(id, caller.connection) {
+    let status = if processor.unsubscribe(caller.connection, id) {
         ThreadUnsubscribeStatus::Unsubscribed
     } else {
         ThreadUnsubscribeStatus::NotSubscribed
@@ -339,39 +330,6 @@ pub(super) fn store_of(processor: &Processor, id: ThreadId) -> StoreHandle {
     processor.threads.get(id).map_or_else(|| processor.services.store.clone(), |thread| thread.store.clone())
 }
 
-/// Writes changed settings of a loaded thread down; a failure is logged, because the change holds here anyway.
-pub(super) fn keep_settings(thread: &LoadedThread) {
-    let (id, settings) = (thread.id.to_string(), thread.settings.clone());
-    let queued = thread.store.write(
-        move |database| {
-            let update = SettingsUpdate {
-                model_provider: &settings.model_provider,
-                model: &settings.model,
-                reasoning_effort: settings
-                    .reasoning_effort
-                    .as_ref()
-                    .map(crate::proto::ReasoningEffort::as_str),
-                cwd: &settings.cwd,
-                settings: &settings_text(&settings),
-            };
-            database.set_settings(&id, &update)
-        },
-        |outcome| {
-            if let Err(error) = outcome {
-                tracing::warn!(%error, "changed settings could not be written");
-            }
-        },
-    );
-    if queued.is_err() {
-        tracing::warn!(thread = %thread.id, "changed settings could not be written: the store's queue is full");
-    }
-}
-
-fn settings_text(settings: &Settings) -> String {
-    // Names, numbers and texts: nothing in it can fail to encode.
-    serde_json::to_string(settings).unwrap_or_default()
-}
-
 /// Refuses new work while the server is going down, with the reference's words.
 pub(super) fn refuse_work(processor: &Processor) -> Result<(), RpcError> {
     if processor.ending.takes_work() {
@@ -379,53 +337,6 @@ pub(super) fn refuse_work(processor: &Processor) -> Result<(), RpcError> {
     }
     Err(RpcError::invalid_request("Server is draining; retry after reconnecting")
         .with(Reason::ServerShuttingDown))
-}
-
-fn refuse_loading(processor: &Processor) -> Result<(), RpcError> {
-    if processor.threads.len() < limits::THREADS_LOADED_MAX {
-        return Ok(());
-    }
-    Err(RpcError::limit(format!(
-        "{} threads are loaded, the limit of this server; retry when others are closed",
-        limits::THREADS_LOADED_MAX
-    )))
-}
-
-fn start_settings(processor: &Processor, params: &ThreadStartParams) -> Result<Settings, RpcError> {
-    let defaults = &processor.facts.defaults;
-    let mut settings = defaults.settings();
-    let overrides = Overrides {
-        model: params.model.clone(),
-        model_provider: known_provider(processor, params.model_provider.as_deref())?,
-        cwd: params.cwd.as_deref().map(|cwd| absolute(defaults.cwd.as_ref(), cwd)),
-        approval_policy: params.approval_policy,
-        approvals_reviewer: params.approvals_reviewer,
-        sandbox_mode: sandbox_mode(params.permissions.as_deref(), params.sandbox)?,
-        personality: params.personality,
-        service_tier: params.service_tier.clone(),
-        base_instructions: params.base_instructions.clone(),
-        developer_instructions: params.developer_instructions.clone(),
-        ..Overrides::default()
-    };
-    settings.apply(overrides, defaults);
-    Ok(settings)
-}
-
-fn resume_overrides(processor: &Processor, params: &ThreadResumeParams) -> Result<Overrides, RpcError> {
-    let base = processor.facts.defaults.cwd.as_ref();
-    Ok(Overrides {
-        model: params.model.clone(),
-        model_provider: known_provider(processor, params.model_provider.as_deref())?,
-        cwd: params.cwd.as_deref().map(|cwd| absolute(base, cwd)),
-        approval_policy: params.approval_policy,
-        approvals_reviewer: params.approvals_reviewer,
-        sandbox_mode: sandbox_mode(params.permissions.as_deref(), params.sandbox)?,
-        personality: params.personality,
-        service_tier: params.service_tier.clone(),
-        base_instructions: params.base_instructions.clone(),
-        developer_instructions: params.developer_instructions.clone(),
-        ..Overrides::default()
-    })
 }
 
 fn refuse_history(params: &ThreadResumeParams) -> Result<(), RpcError> {
@@ -438,44 +349,4 @@ fn refuse_history(params: &ThreadResumeParams) -> Result<(), RpcError> {
         "thread/resume.{given} is not supported by this server: threads are resumed by their id from its store"
     ))
     .with(Reason::UnsupportedMethod))
-}
-
-fn known_provider(processor: &Processor, asked: Option<&str>) -> Result<Option<String>, RpcError> {
-    let Some(id) = asked else { return Ok(None) };
-    let known = id == OFFLINE_PROVIDER
-        || id == processor.facts.defaults.model_provider
-        || processor.facts.providers.iter().any(|provider| provider.id == id);
-    if known {
-        return Ok(Some(id.to_owned()));
-    }
-    let mut ids: Vec<&str> = processor.facts.providers.iter().map(|provider| provider.id.as_str()).collect();
-    ids.push(OFFLINE_PROVIDER);
-    Err(RpcError::invalid_request(format!("unknown model provider `{id}`; known are: {}", ids.join(", ")))
-        .with(Reason::InvalidParams))
-}
-
-/// The sandbox behind a named permission profile, or the one named directly.
-fn sandbox_mode(profile: Option<&str>, direct: Option<SandboxMode>) -> Result<Option<SandboxMode>, RpcError> {
-    match profile {
-        None => Ok(direct),
-        Some(_) if direct.is_some() => {
-            Err(RpcError::invalid_request("`permissions` cannot be combined with `sandbox`")
-                .with(Reason::InvalidParams))
-        }
-        Some(name) => super::catalog::PROFILES
-            .iter()
-            .find(|(id, _)| *id == name)
-            .map(|(_, mode)| Some(*mode))
-            .ok_or_else(|| {
-                RpcError::invalid_request(format!(
-                    "unknown permission profile `{name}`; see permissionProfile/list"
-                ))
-                .with(Reason::InvalidParams)
-            }),
-    }
-}
-
-/// A path as a client wrote it, made absolute. It is not checked: it may appear later.
-pub(super) fn absolute(base: &Path, path: &str) -> String {
-    base.join(path).to_string_lossy().into_owned()
 }

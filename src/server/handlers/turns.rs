@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::thread_life::{absolute, keep_settings, refuse_work};
+use super::thread_life::refuse_work;
+use super::thread_settings::{absolute, keep_settings};
 use super::{loaded, thread_id};
 use crate::agent::{self, Change, NewInput, Overrides, TurnEvent, TurnId, TurnWork, text_chars};
 use crate::limits;
@@ -17,7 +18,7 @@ use crate::queue::Undelivered;
 use crate::rpc::{Reason, Reply, RpcError};
 use crate::server::dispatch::{Caller, store_refusal};
 use crate::server::processor::Processor;
-use crate::server::threads::{LoadedThread, RunningTurn};
+use crate::server::threads::{LoadedThread, RunningTurn, Waiting};
 
 /// `turn/start`. The answer comes when the turn is in the store. While a turn runs, the input joins it, and the
 /// answer carries the running turn's id.
@@ -50,7 +51,7 @@ fn begin(processor: &mut Processor, params: TurnStartParams, reply: Reply) {
             Err(Undelivered::Full(_)) => reply.refuse(RpcError::overloaded()),
             // It is about to end: this is the next turn.
             Err(Undelivered::Closed(_)) if thread.waiting.len() < limits::TURN_COMMANDS => {
-                thread.waiting.push_back((reply, params));
+                thread.waiting.push_back(Waiting::Start(reply, Box::new(params)));
             }
             Err(Undelivered::Closed(_)) => reply.refuse(RpcError::overloaded()),
         };
@@ -268,6 +269,7 @@ impl Processor {
 
     fn turn_is_over(&mut self, id: agent::ThreadId) {
         if let Some(turn) = self.threads.end_turn(id) {
+            self.threads.touch(id, self.services.clock.now());
             // The worker has told its last; it is joined when it has returned.
             self.leaving.retain(|worker| !worker.has_ended());
             self.leaving.push(turn.handle.worker);
@@ -276,10 +278,12 @@ impl Processor {
 
     /// Starts what came too late for the turn that has just ended.
     fn begin_waiting(&mut self, id: agent::ThreadId) {
-        while let Some((reply, params)) =
-            self.threads.get_mut(id).and_then(|thread| thread.waiting.pop_front())
-        {
-            begin(self, params, reply);
+        while let Some(waiting) = self.threads.get_mut(id).and_then(|thread| thread.waiting.pop_front()) {
+            match waiting {
+                Waiting::Start(reply, params) => begin(self, *params, reply),
+                Waiting::Then(then) => then(self),
+            }
         }
+        self.reconsider_unload(id);
     }
 }

@@ -1,0 +1,149 @@
+//! What a client may say about how a thread runs, and how that becomes the thread's settings.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::agent::{Overrides, Settings};
+use crate::model::OFFLINE_PROVIDER;
+use crate::proto::{SandboxMode, ThreadForkParams, ThreadResumeParams, ThreadStartParams};
+use crate::rpc::{Reason, RpcError};
+use crate::server::processor::Processor;
+use crate::server::threads::LoadedThread;
+use crate::store::SettingsUpdate;
+
+/// How long this thread is kept idle: as its starter says, else as configured.
+pub(super) fn unload_delay(processor: &Processor, params: &ThreadStartParams) -> Result<Duration, RpcError> {
+    let asked = params.config.as_ref().and_then(|config| config.get("thread_unload_delay_secs"));
+    match asked {
+        None | Some(serde_json::Value::Null) => Ok(processor.facts.unload_delay),
+        Some(value) => {
+            value.as_f64().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).ok_or_else(|| {
+                RpcError::invalid_request(format!(
+                    "config.thread_unload_delay_secs: found {value}, accepted is a number of seconds from 0"
+                ))
+                .with(Reason::InvalidParams)
+            })
+        }
+    }
+}
+
+/// What `thread/start`, `thread/resume` and `thread/fork` can all override; they name it alike.
+macro_rules! overrides {
+    ($processor:expr, $params:expr) => {{
+        let base: &Path = $processor.facts.defaults.cwd.as_ref();
+        Overrides {
+            model: $params.model.clone(),
+            model_provider: known_provider($processor, $params.model_provider.as_deref())?,
+            cwd: $params.cwd.as_deref().map(|cwd| absolute(base, cwd)),
+            approval_policy: $params.approval_policy,
+            approvals_reviewer: $params.approvals_reviewer,
+            sandbox_mode: sandbox_mode($params.permissions.as_deref(), $params.sandbox)?,
+            service_tier: $params.service_tier.clone(),
+            base_instructions: $params.base_instructions.clone(),
+            developer_instructions: $params.developer_instructions.clone(),
+            ..Overrides::default()
+        }
+    }};
+}
+
+pub(super) fn start_settings(
+    processor: &Processor,
+    params: &ThreadStartParams,
+) -> Result<Settings, RpcError> {
+    let overrides = Overrides { personality: params.personality, ..overrides!(processor, params) };
+    let defaults = &processor.facts.defaults;
+    let mut settings = defaults.settings();
+    settings.apply(overrides, defaults);
+    Ok(settings)
+}
+
+pub(super) fn resume_overrides(
+    processor: &Processor,
+    params: &ThreadResumeParams,
+) -> Result<Overrides, RpcError> {
+    Ok(Overrides { personality: params.personality, ..overrides!(processor, params) })
+}
+
+/// The settings of a fork: its source's, with what the client overrides.
+pub(super) fn override_settings(
+    processor: &Processor,
+    settings: &mut Settings,
+    params: &ThreadForkParams,
+) -> Result<(), RpcError> {
+    let overrides = overrides!(processor, params);
+    settings.apply(overrides, &processor.facts.defaults);
+    Ok(())
+}
+
+/// Writes changed settings of a loaded thread down; a failure is logged, because the change holds here anyway.
+pub(super) fn keep_settings(thread: &LoadedThread) {
+    let (id, settings) = (thread.id.to_string(), thread.settings.clone());
+    let queued = thread.store.write(
+        move |database| {
+            let update = SettingsUpdate {
+                model_provider: &settings.model_provider,
+                model: &settings.model,
+                reasoning_effort: settings
+                    .reasoning_effort
+                    .as_ref()
+                    .map(crate::proto::ReasoningEffort::as_str),
+                cwd: &settings.cwd,
+                settings: &settings_text(&settings),
+            };
+            database.set_settings(&id, &update)
+        },
+        |outcome| {
+            if let Err(error) = outcome {
+                tracing::warn!(%error, "changed settings could not be written");
+            }
+        },
+    );
+    if queued.is_err() {
+        tracing::warn!(thread = %thread.id, "changed settings could not be written: the store's queue is full");
+    }
+}
+
+pub(super) fn settings_text(settings: &Settings) -> String {
+    // Names, numbers and texts: nothing in it can fail to encode.
+    serde_json::to_string(settings).unwrap_or_default()
+}
+
+fn known_provider(processor: &Processor, asked: Option<&str>) -> Result<Option<String>, RpcError> {
+    let Some(id) = asked else { return Ok(None) };
+    let known = id == OFFLINE_PROVIDER
+        || id == processor.facts.defaults.model_provider
+        || processor.facts.providers.iter().any(|provider| provider.id == id);
+    if known {
+        return Ok(Some(id.to_owned()));
+    }
+    let mut ids: Vec<&str> = processor.facts.providers.iter().map(|provider| provider.id.as_str()).collect();
+    ids.push(OFFLINE_PROVIDER);
+    Err(RpcError::invalid_request(format!("unknown model provider `{id}`; known are: {}", ids.join(", ")))
+        .with(Reason::InvalidParams))
+}
+
+/// The sandbox behind a named permission profile, or the one named directly.
+fn sandbox_mode(profile: Option<&str>, direct: Option<SandboxMode>) -> Result<Option<SandboxMode>, RpcError> {
+    match profile {
+        None => Ok(direct),
+        Some(_) if direct.is_some() => {
+            Err(RpcError::invalid_request("`permissions` cannot be combined with `sandbox`")
+                .with(Reason::InvalidParams))
+        }
+        Some(name) => super::catalog::PROFILES
+            .iter()
+            .find(|(id, _)| *id == name)
+            .map(|(_, mode)| Some(*mode))
+            .ok_or_else(|| {
+                RpcError::invalid_request(format!(
+                    "unknown permission profile `{name}`; see permissionProfile/list"
+                ))
+                .with(Reason::InvalidParams)
+            }),
+    }
+}
+
+/// A path as a client wrote it, made absolute. It is not checked: it may appear later.
+pub(super) fn absolute(base: &Path, path: &str) -> String {
+    base.join(path).to_string_lossy().into_owned()
+}

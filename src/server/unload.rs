@@ -1,0 +1,144 @@
+//! Unloading threads that nobody needs: after a time of idleness, and when memory is short.
+//!
+//! A thread without a turn has no worker, so letting it go is one step of the processor: there is no moment in
+//! which it is half gone, and a resume finds it either loaded or stored.
+
+use super::event::Event;
+use super::processor::Processor;
+use super::threads::LoadedThread;
+use crate::agent::ThreadId;
+use crate::limits;
+use crate::net::ConnectionId;
+use crate::proto::{ThreadClosed, ThreadStatus};
+
+impl Processor {
+    /// Takes a thread in, with its first subscriber if that is still there, and makes room for it.
+    pub(super) fn add_thread(&mut self, thread: LoadedThread, subscriber: ConnectionId) {
+        let id = thread.id;
+        self.threads.insert(thread);
+        self.subscribe(subscriber, id);
+        self.reconsider_unload(id);
+        self.make_room(id);
+    }
+
+    /// Makes a connection hear a thread's events. Does nothing if one of the two is gone.
+    pub(super) fn subscribe(&mut self, connection: ConnectionId, thread: ThreadId) {
+        if let Some(session) = self.sessions.get_mut(connection)
+            && let Some(loaded) = self.threads.get_mut(thread)
+        {
+            if session.subscriptions.insert(thread) {
+                loaded.subscribers.push(connection);
+            }
+            self.threads.touch(thread, self.services.clock.now());
+            self.reconsider_unload(thread);
+        }
+    }
+
+    /// The one way out of a subscription, for a request as for a lost connection. True if there was one.
+    pub(super) fn unsubscribe(&mut self, connection: ConnectionId, thread: ThreadId) -> bool {
+        if let Some(session) = self.sessions.get_mut(connection) {
+            session.subscriptions.remove(&thread);
+        }
+        let was = self.threads.unsubscribe(thread, connection);
+        self.reconsider_unload(thread);
+        was
+    }
+
+    /// Arms, moves or takes back a thread's unload timer, after its subscribers or its turn have changed.
+    pub(super) fn reconsider_unload(&mut self, id: ThreadId) {
+        let now = self.services.clock.now();
+        let Some(thread) = self.threads.get_mut(id) else { return };
+        keep_since(&mut thread.idle.no_subscribers_since, thread.subscribers.is_empty(), now);
+        keep_since(&mut thread.idle.no_turn_since, thread.turn.is_none() && thread.waiting.is_empty(), now);
+        let due = thread.idle.due();
+        if thread.idle.timer.map(|(_, armed)| armed) == due {
+            return;
+        }
+        if let Some((key, _)) = thread.idle.timer.take() {
+            self.services.timer.cancel(key);
+        }
+        thread.idle.timer = due.map(|deadline| (arm(&self.services, deadline, id), deadline));
+    }
+
+    /// A thread's time has come, unless something has happened since.
+    pub(super) fn on_unload_due(&mut self, id: ThreadId) {
+        let now = self.services.clock.now();
+        let Some(thread) = self.threads.get_mut(id) else { return };
+        if thread.idle.due().is_some_and(|due| due <= now) {
+            thread.idle.timer = None;
+            self.unload(id, "idle");
+        }
+    }
+
+    /// Makes room if the loaded threads are too many or too large: the one used longest ago goes first, also
+    /// with silent subscribers, who are told. `newcomer` and threads with a turn stay.
+    pub(super) fn make_room(&mut self, newcomer: ThreadId) {
+        let max = self.facts.loaded_bytes_max;
+        while self.threads.bytes() > max || self.threads.len() > limits::THREADS_LOADED_MAX {
+            let Some(oldest) = self.threads.least_recent(newcomer) else { return };
+            self.unload(oldest, "memory");
+        }
+    }
+
+    fn unload(&mut self, id: ThreadId, why: &'static str) {
+        let Some(thread) = self.let_go(id) else { return };
+        tracing::info!(thread = %id, why, "thread unloaded");
+        if thread.ephemeral {
+            forget(thread);
+        }
+        self.broadcast(&ThreadClosed { thread_id: &id.to_string() });
+    }
+
+    /// Takes a thread without a turn out of memory and tells everybody that it is not loaded any more.
+    pub(super) fn let_go(&mut self, id: ThreadId) -> Option<LoadedThread> {
+        let thread = self.threads.remove(id)?;
+        if let Some((key, _)) = thread.idle.timer {
+            self.services.timer.cancel(key);
+        }
+        for subscriber in &thread.subscribers {
+            if let Some(session) = self.sessions.get_mut(*subscriber) {
+                session.subscriptions.remove(&id);
+            }
+        }
+        self.broadcast_status(id, &ThreadStatus::NotLoaded);
+        Some(thread)
+    }
+}
+
+fn keep_since(since: &mut Option<crate::clock::Monotonic>, holds: bool, now: crate::clock::Monotonic) {
+    *since = if holds { since.or(Some(now)) } else { None };
+}
+
+fn arm(
+    services: &super::processor::Services,
+    deadline: crate::clock::Monotonic,
+    id: ThreadId,
+) -> crate::timer::Key {
+    let (events, timer) = (services.events.clone(), services.timer.clone());
+    services.timer.arm(deadline, move || say_due(&events, &timer, id))
+}
+
+/// Tells the processor without waiting: the timer worker serves everybody. If there is no room now, a little
+/// later.
+fn say_due(events: &super::EventSender, timer: &crate::timer::TimerHandle, id: ThreadId) {
+    if events.try_tell(Event::UnloadDue(id)).is_err() {
+        let (events, again) = (events.clone(), timer.clone());
+        timer.arm_after(limits::UNLOAD_RETRY, move || say_due(&events, &again, id));
+    }
+}
+
+/// An ephemeral thread leaves nothing behind, not even in memory.
+fn forget(thread: LoadedThread) {
+    let id = thread.record.id;
+    let queued = thread.store.write(
+        move |database| database.delete_thread(&id),
+        |outcome| {
+            if let Err(error) = outcome {
+                tracing::warn!(%error, "an ephemeral thread could not be forgotten");
+            }
+        },
+    );
+    if queued.is_err() {
+        tracing::warn!("an ephemeral thread could not be forgotten: the store's queue is full");
+    }
+}
