@@ -5,9 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::ids::{ThreadId, TurnId};
+use super::live::GrownTo;
 use crate::proto::{Notification, ThreadItem, ThreadTokenUsage, Turn};
 use crate::rpc;
-use crate::store::StoreError;
+use crate::store::{StoreError, TurnRecord};
 
 /// Something happened in a turn.
 #[derive(Debug)]
@@ -32,8 +33,13 @@ pub enum Change {
     },
     /// The turn could not be written down and does not run.
     NotStarted(StoreError),
-    /// An item grew, or something else that only subscribers care for.
+    /// What was submitted had been submitted before, under the same id; this turn took it then, and no new one
+    /// runs.
+    Repeated(Box<TurnRecord>),
+    /// Something that only subscribers care for.
     Streamed,
+    /// The message that the agent is saying has grown.
+    TextGrew(GrownTo),
     /// An item began.
     ItemStarted(Arc<ThreadItem>),
     /// An item is complete and in the store.

@@ -7,11 +7,13 @@ mod event;
 mod history;
 mod ids;
 mod items;
+mod live;
 mod settings;
 mod turn;
 
 pub use event::{Change, Encoded, EventSink, ListenerGone, TurnEvent};
 pub use ids::{ThreadId, TurnId};
 pub use items::{preview, text_chars};
+pub use live::GrownTo;
 pub use settings::{Defaults, Overrides, Settings};
 pub use turn::{NewInput, TurnHandle, TurnWork, start};

@@ -13,6 +13,7 @@ use super::event::{Change, Encoded, EventSink, ListenerGone, TurnEvent};
 use super::history::model_input;
 use super::ids::{ThreadId, TurnId};
 use super::items;
+use super::live::LiveText;
 use super::settings::Settings;
 use crate::clock::Clock;
 use crate::limits;
@@ -25,7 +26,7 @@ use crate::proto::{
     TurnError, TurnItemsView, TurnStarted, TurnStatus, UserInput,
 };
 use crate::queue::Mailbox;
-use crate::store::{NewTurn, StoreError, StoreHandle, TurnEnd, TurnState};
+use crate::store::{NewTurn, StoreError, StoreHandle, TurnEnd, TurnRecord, TurnState};
 use crate::sys::worker::Worker;
 
 /// What the user says in one message.
@@ -137,7 +138,7 @@ struct OpenMessage {
     model_id: String,
     item_id: String,
     started_at_ms: i64,
-    text: String,
+    text: LiveText,
 }
 
 impl Engine {
@@ -160,9 +161,16 @@ impl Engine {
     }
 
     fn run(mut self) {
-        if let Err(error) = self.write_start() {
-            let _ = self.tell(Change::NotStarted(error), None);
-            return;
+        match self.write_start() {
+            Ok(None) => {}
+            Ok(Some(turn)) => {
+                let _ = self.tell(Change::Repeated(Box::new(turn)), None);
+                return;
+            }
+            Err(error) => {
+                let _ = self.tell(Change::NotStarted(error), None);
+                return;
+            }
         }
         // What a panic leaves behind is only read to say that the turn ended.
         let outcome = catch_unwind(AssertUnwindSafe(|| self.converse())).unwrap_or_else(|_| {
@@ -173,20 +181,26 @@ impl Engine {
         self.end(outcome);
     }
 
-    /// The turn and the message that sets it off are in the store before anybody hears of them.
-    fn write_start(&mut self) -> Result<(), StoreError> {
+    /// The turn is in the store before anybody hears of it. What was submitted under the same id before is not
+    /// run again; its turn is returned.
+    fn write_start(&mut self) -> Result<Option<TurnRecord>, StoreError> {
         let preview = items::preview(&self.work.input.content);
         let (thread_id, turn_id) = (self.thread_id.clone(), self.turn_id.clone());
         let client_id = self.work.input.client_id.clone();
         let started_at_ms = self.started_at_ms;
         self.work.store.call_write(move |database| {
+            if let Some(client_id) = &client_id
+                && let Some(turn) = database.turn_by_client_id(&thread_id, client_id)?
+            {
+                return Ok(Some(turn));
+            }
             let turn = NewTurn {
                 id: &turn_id,
                 started_at_ms,
                 preview_if_first: preview.as_deref(),
                 client_id: client_id.as_deref(),
             };
-            database.start_turn(&thread_id, &turn, &[]).map(|_| ())
+            database.start_turn(&thread_id, &turn, &[]).map(|_| None)
         })
     }
 
@@ -214,6 +228,12 @@ impl Engine {
     fn add_input(&mut self, input: NewInput) -> Result<(), Stop> {
         if input.content.is_empty() {
             return Ok(());
+        }
+        if let Some(client_id) = input.client_id.clone() {
+            let (thread_id, turn_id) = (self.thread_id.clone(), self.turn_id.clone());
+            self.work
+                .store
+                .call_write(move |database| database.add_submission(&thread_id, &turn_id, &client_id))?;
         }
         let id = Uuid::now_v7().to_string();
         let body = items::user_message(id, input.client_id, input.content);
@@ -257,28 +277,26 @@ impl Engine {
             }
             self.open_message(model_id)?;
         }
-        if let Some(open) = &mut self.open {
-            open.text.push_str(delta);
-        }
-        let Some(OpenMessage { item_id, .. }) = &self.open else { return Ok(()) };
+        let Some(OpenMessage { item_id, text, .. }) = &self.open else { return Ok(()) };
+        let grown_to = text.push(delta);
         let grown = AgentMessageDelta { thread_id: &self.thread_id, turn_id: &self.turn_id, item_id, delta };
         let notification = self.encode(&grown);
-        Ok(self.tell(Change::Streamed, notification)?)
+        Ok(self.tell(Change::TextGrew(grown_to), notification)?)
     }
 
     fn message_done(&mut self, model_id: String, text: String) -> Result<(), Stop> {
         let open = match self.open.take() {
-            Some(open) if open.model_id == model_id => OpenMessage { text, ..open },
+            Some(open) if open.model_id == model_id => open,
             other => {
                 if let Some(other) = other {
                     self.complete_message(other)?;
                 }
                 self.open_message(model_id)?;
                 let Some(open) = self.open.take() else { return Ok(()) };
-                OpenMessage { text, ..open }
+                open
             }
         };
-        self.complete_message(open)
+        self.complete_message_as(open, text)
     }
 
     fn open_message(&mut self, model_id: String) -> Result<(), Stop> {
@@ -286,12 +304,18 @@ impl Engine {
         let item_id = format!("msg_{}", Uuid::now_v7().simple());
         let started_at_ms = self.work.clock.wall_ms();
         self.start_item(items::agent_message(item_id.clone(), String::new()), started_at_ms)?;
-        self.open = Some(OpenMessage { model_id, item_id, started_at_ms, text: String::new() });
+        self.open = Some(OpenMessage { model_id, item_id, started_at_ms, text: LiveText::default() });
         Ok(())
     }
 
+    /// Completes a message with what was streamed of it.
     fn complete_message(&mut self, open: OpenMessage) -> Result<(), Stop> {
-        let body = items::agent_message(open.item_id, open.text);
+        let text = open.text.all();
+        self.complete_message_as(open, text)
+    }
+
+    fn complete_message_as(&mut self, open: OpenMessage, text: String) -> Result<(), Stop> {
+        let body = items::agent_message(open.item_id, text);
         let item = self.complete_item(body, open.started_at_ms, self.work.clock.wall_ms())?;
         self.last_message = Some(item);
         Ok(())

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::processor::Processor;
-use crate::agent::{Settings, ThreadId, TurnHandle, TurnId};
+use crate::agent::{GrownTo, Settings, ThreadId, TurnHandle, TurnId};
 use crate::clock::Monotonic;
 use crate::net::ConnectionId;
-use crate::proto::{ThreadItem, ThreadStatus, ThreadTokenUsage, TurnStartParams};
+use crate::proto::{ItemBody, ThreadItem, ThreadStatus, ThreadTokenUsage, TurnStartParams};
 use crate::rpc::Reply;
 use crate::store::{StoreHandle, ThreadRecord};
 use crate::timer::Key;
@@ -98,6 +98,10 @@ pub(super) struct RunningTurn {
     pub(super) started_at_ms: Option<i64>,
     /// Its complete items, and those that have begun, in their order.
     pub(super) items: Vec<Arc<ThreadItem>>,
+    /// How far the message is that the agent is saying; it is the last item.
+    pub(super) saying: Option<GrownTo>,
+    /// Ids under which clients submitted what it has taken.
+    pub(super) submissions: Vec<String>,
 }
 
 impl LoadedThread {
@@ -134,8 +138,25 @@ impl LoadedThread {
 }
 
 impl RunningTurn {
+    /// True if this was submitted before.
+    pub(super) fn has_taken(&self, client_id: Option<&String>) -> bool {
+        client_id.is_some_and(|id| self.submissions.contains(id))
+    }
+
+    /// Its items as they are now: the message that the agent is saying with the text so far.
+    pub(super) fn items_now(&self) -> Vec<ThreadItem> {
+        let mut items: Vec<ThreadItem> = self.items.iter().map(|item| ThreadItem::clone(item)).collect();
+        if let (Some(saying), Some(ItemBody::AgentMessage(message))) =
+            (&self.saying, items.last_mut().map(|item| &mut item.body))
+        {
+            message.text = saying.read();
+        }
+        items
+    }
+
     /// Notes an item that began or ended.
     pub(super) fn note_item(&mut self, item: Arc<ThreadItem>) {
+        self.saying = None;
         match self.items.iter_mut().find(|known| known.id() == item.id()) {
             Some(known) => *known = item,
             None => self.items.push(item),

@@ -172,7 +172,7 @@ pub(super) fn running_turn(thread: &LoadedThread) -> Option<Turn> {
     Some(Turn {
         id: turn.id.to_string(),
         root_turn_id: Some(turn.id.to_string()),
-        items: turn.items.iter().map(|item| ThreadItem::clone(item)).collect(),
+        items: turn.items_now(),
         items_view: TurnItemsView::Full,
         status: TurnStatus::InProgress,
         error: None,

@@ -10,7 +10,7 @@ use super::records::{
     TurnRecord, TurnState,
 };
 
-const TURN_COLUMNS: &str = "id, client_id, state, error, started_at_ms, completed_at_ms, ordinal, key";
+const TURN_COLUMNS: &str = "turns.id, turns.state, turns.error, turns.started_at_ms, turns.completed_at_ms, turns.ordinal, turns.key";
 const ITEM_COLUMNS: &str = "items.id, turns.id, items.kind, items.body, items.started_at_ms, \
     items.completed_at_ms, items.ordinal";
 
@@ -19,18 +19,17 @@ const FIRST_OF_SUMMARY: &str = "userMessage";
 const LAST_OF_SUMMARY: &str = "agentMessage";
 
 fn read_turn(row: &Row<'_>) -> rusqlite::Result<(TurnRecord, i64)> {
-    let state: i64 = row.get(2)?;
-    let state = TurnState::from_code(state).ok_or(rusqlite::Error::IntegralValueOutOfRange(2, state))?;
+    let state: i64 = row.get(1)?;
+    let state = TurnState::from_code(state).ok_or(rusqlite::Error::IntegralValueOutOfRange(1, state))?;
     let turn = TurnRecord {
         id: row.get(0)?,
-        client_id: row.get(1)?,
         state,
-        error: row.get(3)?,
-        started_at_ms: row.get(4)?,
-        completed_at_ms: row.get(5)?,
-        ordinal: row.get(6)?,
+        error: row.get(2)?,
+        started_at_ms: row.get(3)?,
+        completed_at_ms: row.get(4)?,
+        ordinal: row.get(5)?,
     };
-    Ok((turn, row.get(7)?))
+    Ok((turn, row.get(6)?))
 }
 
 fn read_item(row: &Row<'_>) -> rusqlite::Result<ItemRecord> {
@@ -211,10 +210,11 @@ impl Database {
     /// # Errors
     /// [`StoreError::NotFound`] for the thread.
     pub fn turn(&self, thread_id: &str, turn_id: &str) -> Result<Option<TurnRecord>, StoreError> {
-        self.turn_where("id", thread_id, turn_id)
+        let sql = format!("SELECT {TURN_COLUMNS} FROM turns WHERE thread = ?1 AND id = ?2");
+        self.one_turn(&sql, thread_id, turn_id)
     }
 
-    /// The turn that the client gave this id; none when the thread has no such turn.
+    /// The turn that took what the client submitted under this id; none when there was no such submission.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] for the thread.
@@ -223,20 +223,16 @@ impl Database {
         thread_id: &str,
         client_id: &str,
     ) -> Result<Option<TurnRecord>, StoreError> {
-        self.turn_where("client_id", thread_id, client_id)
+        let sql = format!(
+            "SELECT {TURN_COLUMNS} FROM submissions JOIN turns ON turns.key = submissions.turn
+             WHERE submissions.thread = ?1 AND submissions.client_id = ?2"
+        );
+        self.one_turn(&sql, thread_id, client_id)
     }
 
-    fn turn_where(
-        &self,
-        column: &'static str,
-        thread_id: &str,
-        id: &str,
-    ) -> Result<Option<TurnRecord>, StoreError> {
-        let sql = format!(
-            "SELECT {TURN_COLUMNS} FROM turns WHERE thread = ?1 AND {column} = ?2 ORDER BY ordinal LIMIT 1"
-        );
+    fn one_turn(&self, sql: &str, thread_id: &str, id: &str) -> Result<Option<TurnRecord>, StoreError> {
         let thread = self.thread_key(thread_id)?;
-        let turn = self.prepare(&sql)?.query_row((thread, id), read_turn).optional()?;
+        let turn = self.prepare(sql)?.query_row((thread, id), read_turn).optional()?;
         Ok(turn.map(|(turn, _)| turn))
     }
 

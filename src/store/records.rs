@@ -100,8 +100,6 @@ impl TurnState {
 pub struct TurnRecord {
     /// Unique in its thread.
     pub id: String,
-    /// The id that the client gave it, if it did.
-    pub client_id: Option<String>,
     /// Where it stands.
     pub state: TurnState,
     /// Why it failed, as JSON.
@@ -123,7 +121,7 @@ pub struct NewTurn<'a> {
     pub started_at_ms: i64,
     /// Becomes the thread's preview when it has none.
     pub preview_if_first: Option<&'a str>,
-    /// The id that the client gave it, if it did.
+    /// The id under which the client submitted what begins it, if it gave one.
     pub client_id: Option<&'a str>,
 }
 

@@ -8,7 +8,7 @@ use super::error::StoreError;
 
 /// What each version adds to the one before.
 const STEPS: [&str; 1] = [
-    // 1: threads, turns, items.
+    // 1: threads, turns, submissions, items.
     //
     // Rows refer to each other by integer keys; the text ids of the wire are looked up once. Long and rarely
     // read columns come last in a row, where reading the others does not touch their overflow pages.
@@ -52,7 +52,6 @@ const STEPS: [&str; 1] = [
         thread INTEGER NOT NULL REFERENCES threads (key) ON DELETE CASCADE,
         ordinal INTEGER NOT NULL,
         id TEXT NOT NULL,
-        client_id TEXT,
         state INTEGER NOT NULL,
         started_at_ms INTEGER,
         completed_at_ms INTEGER,
@@ -60,8 +59,16 @@ const STEPS: [&str; 1] = [
         UNIQUE (thread, ordinal),
         UNIQUE (thread, id)
     ) STRICT;
-    CREATE INDEX turns_by_client_id ON turns (thread, client_id) WHERE client_id IS NOT NULL;
     CREATE INDEX turns_in_progress ON turns (thread) WHERE state = 0;
+
+    -- Ids that clients gave to what they submitted, whether it began a turn or joined one.
+    CREATE TABLE submissions (
+        thread INTEGER NOT NULL,
+        client_id TEXT NOT NULL,
+        turn INTEGER NOT NULL REFERENCES turns (key) ON DELETE CASCADE,
+        PRIMARY KEY (thread, client_id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX submissions_by_turn ON submissions (turn);
 
     -- `thread` repeats what `turn` implies, so that a thread's items can be paged by one index; the rows go
     -- with their turn.

@@ -25,10 +25,9 @@ impl Database {
             .prepare("SELECT COALESCE(MAX(ordinal), 0) + 1 FROM turns WHERE thread = ?1")?
             .query_row([thread], |row| row.get(0))?;
         self.prepare(
-            "INSERT INTO turns (thread, ordinal, id, client_id, state, started_at_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO turns (thread, ordinal, id, state, started_at_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
         )?
-        .execute((thread, ordinal, turn.id, turn.client_id, TurnState::InProgress.code(), turn.started_at_ms))
+        .execute((thread, ordinal, turn.id, TurnState::InProgress.code(), turn.started_at_ms))
         .map_err(|error| StoreError::of_insert(error, "turn", turn.id))?;
         self.prepare(
             "UPDATE threads SET
@@ -39,10 +38,31 @@ impl Database {
              WHERE key = ?1",
         )?
         .execute((thread, turn.preview_if_first, turn.started_at_ms))?;
+        if let Some(client_id) = turn.client_id {
+            self.add_submission(thread_id, turn.id, client_id)?;
+        }
         for item in items {
             self.put_item(thread_id, item)?;
         }
         Ok(ordinal)
+    }
+
+    /// Notes that a turn took what its client submitted under `client_id`, so that submitting it again can be
+    /// told. The first turn keeps an id.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] for the thread or the turn.
+    pub fn add_submission(
+        &mut self,
+        thread_id: &str,
+        turn_id: &str,
+        client_id: &str,
+    ) -> Result<(), StoreError> {
+        let thread = self.thread_key(thread_id)?;
+        let turn = self.turn_key(thread, turn_id)?;
+        self.prepare("INSERT OR IGNORE INTO submissions (thread, client_id, turn) VALUES (?1, ?2, ?3)")?
+            .execute((thread, client_id, turn))?;
+        Ok(())
     }
 
     /// Adds an item at the thread's end, or, when its turn has an item with this id, replaces that one's kind,
@@ -137,10 +157,10 @@ impl Database {
         let last = through_turn_id.map(|id| self.turn_ordinal(from, id)).transpose()?.unwrap_or(i64::MAX);
         let copied = self
             .prepare(
-                "INSERT INTO turns (thread, ordinal, id, client_id, state, started_at_ms, completed_at_ms, error)
+                "INSERT INTO turns (thread, ordinal, id, state, started_at_ms, completed_at_ms, error)
                  SELECT :to, (SELECT COALESCE(MAX(ordinal), 0) FROM turns WHERE thread = :to)
                          + ROW_NUMBER() OVER (ORDER BY ordinal),
-                     id, client_id, state, started_at_ms, completed_at_ms, error
+                     id, state, started_at_ms, completed_at_ms, error
                  FROM turns WHERE thread = :from AND ordinal <= :last ORDER BY ordinal",
             )?
             .execute(named_params! { ":from": from, ":to": to, ":last": last })
@@ -176,7 +196,7 @@ impl Database {
                 id: &turn.id,
                 started_at_ms: turn.started_at_ms.unwrap_or(now_ms),
                 preview_if_first: None,
-                client_id: turn.client_id.as_deref(),
+                client_id: None,
             };
             let items: Vec<NewItem> = items.iter().map(ItemRecord::to_new).collect();
             self.start_turn(thread_id, &new, &items)?;

@@ -19,6 +19,7 @@ use crate::rpc::{Reason, Reply, RpcError};
 use crate::server::dispatch::{Caller, store_refusal};
 use crate::server::processor::Processor;
 use crate::server::threads::{LoadedThread, RunningTurn, Waiting};
+use crate::server::view;
 
 /// `turn/start`. The answer comes when the turn is in the store. While a turn runs, the input joins it, and the
 /// answer carries the running turn's id.
@@ -40,11 +41,17 @@ pub(in crate::server) fn start(
 fn begin(processor: &mut Processor, params: TurnStartParams, reply: Reply) {
     let Some(id) = thread_id(&params.thread_id).ok() else { return };
     let Some(thread) = processor.threads.get_mut(id) else { return };
-    if let Some(turn) = &thread.turn {
+    if let Some(turn) = &mut thread.turn {
+        if turn.has_taken(params.client_user_message_id.as_ref()) {
+            // Submitted twice, run once: the answer is the same.
+            let turn = begun(turn.id);
+            return reply.send(Ok(TurnStartResponse { turn }));
+        }
         let input =
             NewInput { content: params.input.clone(), client_id: params.client_user_message_id.clone() };
         return match turn.handle.mailbox.put(input) {
             Ok(()) => {
+                turn.submissions.extend(params.client_user_message_id);
                 let turn = begun(turn.id);
                 reply.send(Ok(TurnStartResponse { turn }));
             }
@@ -71,6 +78,7 @@ fn begin(processor: &mut Processor, params: TurnStartParams, reply: Reply) {
         keep_settings(thread);
     }
     let turn_id = TurnId::new();
+    let submissions = params.client_user_message_id.iter().cloned().collect();
     let work = TurnWork {
         thread_id: id,
         turn_id,
@@ -86,16 +94,19 @@ fn begin(processor: &mut Processor, params: TurnStartParams, reply: Reply) {
         clock: processor.services.clock.clone(),
     };
     match agent::start(work) {
-        Ok(handle) => processor.threads.begin_turn(
-            id,
-            RunningTurn {
+        Ok(handle) => {
+            let turn = RunningTurn {
                 id: turn_id,
                 handle,
                 starting: Some(reply),
                 started_at_ms: None,
                 items: Vec::new(),
-            },
-        ),
+                saying: None,
+                submissions,
+            };
+            processor.threads.begin_turn(id, turn);
+            processor.reconsider_unload(id);
+        }
         Err(error) => {
             tracing::error!(%error, "a turn's worker could not be started");
             reply.refuse(RpcError::limit(format!("the turn could not be started: {error}; retry later")));
@@ -177,7 +188,7 @@ pub(in crate::server) fn steer(
     _caller: Caller,
     params: TurnSteerParams,
 ) -> Result<TurnSteerResponse, RpcError> {
-    let thread = loaded(processor, &params.thread_id)?;
+    let id = loaded(processor, &params.thread_id)?.id;
     let refuse = |text: String| Err(RpcError::invalid_request(text).with(Reason::InvalidParams));
     if params.expected_turn_id.is_empty() {
         return refuse("expectedTurnId must not be empty".to_owned());
@@ -186,7 +197,9 @@ pub(in crate::server) fn steer(
         return refuse("input must not be empty".to_owned());
     }
     refuse_long(&params.input)?;
-    let Some(turn) = &thread.turn else { return refuse("no active turn to steer".to_owned()) };
+    let Some(turn) = processor.threads.get_mut(id).and_then(|thread| thread.turn.as_mut()) else {
+        return refuse("no active turn to steer".to_owned());
+    };
     let running = turn.id.to_string();
     if running != params.expected_turn_id {
         return refuse(format!(
@@ -194,9 +207,15 @@ pub(in crate::server) fn steer(
             params.expected_turn_id
         ));
     }
-    let input = NewInput { content: params.input, client_id: params.client_user_message_id };
+    if turn.has_taken(params.client_user_message_id.as_ref()) {
+        return Ok(TurnSteerResponse { turn_id: running });
+    }
+    let input = NewInput { content: params.input, client_id: params.client_user_message_id.clone() };
     match turn.handle.mailbox.put(input) {
-        Ok(()) => Ok(TurnSteerResponse { turn_id: running }),
+        Ok(()) => {
+            turn.submissions.extend(params.client_user_message_id);
+            Ok(TurnSteerResponse { turn_id: running })
+        }
         Err(Undelivered::Full(_)) => Err(RpcError::overloaded()),
         Err(Undelivered::Closed(_)) => refuse("no active turn to steer".to_owned()),
     }
@@ -228,6 +247,7 @@ impl Processor {
         let mut ended = false;
         match change {
             Change::Streamed => {}
+            Change::TextGrew(text) => turn.saying = Some(text),
             Change::ItemStarted(item) | Change::ItemCompleted(item) => turn.note_item(item),
             Change::TokenUsage(usage) => thread.token_usage = Some(*usage),
             Change::Started { started_at_ms } => {
@@ -241,6 +261,16 @@ impl Processor {
                 }
                 let active = ThreadStatus::Active { active_flags: Vec::new() };
                 self.broadcast_status(id, &active);
+            }
+            Change::Repeated(record) => {
+                let reply = turn.starting.take();
+                self.turn_is_over(id);
+                if let Some(reply) = reply {
+                    let turn = view::turn(&record, &[], TurnItemsView::NotLoaded, None);
+                    let answer = turn.map(|turn| TurnStartResponse { turn });
+                    reply.send(answer.map_err(|error| store_refusal(&error)));
+                }
+                return self.begin_waiting(id);
             }
             Change::NotStarted(error) => {
                 let reply = turn.starting.take();
