@@ -48,6 +48,8 @@ pub enum Reason {
     LimitReached,
     /// No such thread.
     ThreadNotFound,
+    /// Another process writes to the thread.
+    ActiveWriter,
     /// The server is going down and takes no new work.
     ServerShuttingDown,
     /// The database refused.
@@ -75,6 +77,7 @@ impl Reason {
             Self::Overloaded => "server_overloaded",
             Self::LimitReached => "limitReached",
             Self::ThreadNotFound => "threadNotFound",
+            Self::ActiveWriter => "activeWriter",
             Self::ServerShuttingDown => "serverShuttingDown",
             Self::Store => "store",
             Self::Internal => "internal",

@@ -218,6 +218,7 @@ pub(super) fn store_refusal(error: &StoreError) -> RpcError {
         StoreError::NotFound { .. } => {
             RpcError::invalid_request(error.to_string()).with(Reason::ThreadNotFound)
         }
+        StoreError::Owned { .. } => RpcError::invalid_request(error.to_string()).with(Reason::ActiveWriter),
         other => RpcError::internal(format!("the store refused: {other}")).with(Reason::Store),
     }
 }

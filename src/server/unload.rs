@@ -81,17 +81,17 @@ impl Processor {
     }
 
     fn unload(&mut self, id: ThreadId, why: &'static str) {
-        let Some(thread) = self.let_go(id) else { return };
-        tracing::info!(thread = %id, why, "thread unloaded");
-        if thread.ephemeral {
-            forget(thread);
+        if !self.let_go(id) {
+            return;
         }
+        tracing::info!(thread = %id, why, "thread unloaded");
         self.broadcast(&ThreadClosed { thread_id: &id.to_string() });
     }
 
-    /// Takes a thread without a turn out of memory and tells everybody that it is not loaded any more.
-    pub(super) fn let_go(&mut self, id: ThreadId) -> Option<LoadedThread> {
-        let thread = self.threads.remove(id)?;
+    /// Takes a thread without a turn out of memory, gives it up in the store, and tells everybody that it is not
+    /// loaded any more. False if it was not.
+    pub(super) fn let_go(&mut self, id: ThreadId) -> bool {
+        let Some(thread) = self.threads.remove(id) else { return false };
         if let Some((key, _)) = thread.idle.timer {
             self.services.timer.cancel(key);
         }
@@ -100,8 +100,9 @@ impl Processor {
                 session.subscriptions.remove(&id);
             }
         }
+        give_up(thread);
         self.broadcast_status(id, &ThreadStatus::NotLoaded);
-        Some(thread)
+        true
     }
 }
 
@@ -127,18 +128,20 @@ fn say_due(events: &super::EventSender, timer: &crate::timer::TimerHandle, id: T
     }
 }
 
-/// An ephemeral thread leaves nothing behind, not even in memory.
-fn forget(thread: LoadedThread) {
-    let id = thread.record.id;
+/// Gives a thread up in the store: an ephemeral one leaves nothing behind, any other is free for the next writer.
+fn give_up(thread: LoadedThread) {
+    let (id, ephemeral) = (thread.record.id, thread.ephemeral);
     let queued = thread.store.write(
-        move |database| database.delete_thread(&id),
+        move |database| {
+            if ephemeral { database.delete_thread(&id).map(|_| ()) } else { database.release(&id) }
+        },
         |outcome| {
             if let Err(error) = outcome {
-                tracing::warn!(%error, "an ephemeral thread could not be forgotten");
+                tracing::warn!(%error, "an unloaded thread could not be given up");
             }
         },
     );
     if queued.is_err() {
-        tracing::warn!("an ephemeral thread could not be forgotten: the store's queue is full");
+        tracing::warn!("an unloaded thread could not be given up: the store's queue is full");
     }
 }

@@ -62,16 +62,37 @@ pub(super) fn thread(
     }
 }
 
-/// A stored turn as clients see it. A turn that the store shows as running, and that does not run here, was cut
-/// off with its process: it is shown as interrupted.
+/// Where a thread's open turn runs, as far as this process can tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Running<'a> {
+    /// Nowhere.
+    Nowhere,
+    /// Here, under this id.
+    Here(&'a str),
+    /// In another live process, which writes to the thread.
+    Elsewhere,
+}
+
+impl Running<'_> {
+    fn has(self, id: &str) -> bool {
+        match self {
+            Self::Nowhere => false,
+            Self::Here(running) => running == id,
+            Self::Elsewhere => true,
+        }
+    }
+}
+
+/// A stored turn as clients see it. A turn that the store shows as open, and that runs nowhere, was cut off with
+/// its process: it is shown as interrupted.
 pub(super) fn turn(
     record: &TurnRecord,
     items: &[ItemRecord],
     items_view: TurnItemsView,
-    running: Option<&str>,
+    running: Running<'_>,
 ) -> Result<Turn, StoreError> {
     let status = match record.state {
-        TurnState::InProgress if running == Some(&*record.id) => TurnStatus::InProgress,
+        TurnState::InProgress if running.has(&record.id) => TurnStatus::InProgress,
         TurnState::InProgress | TurnState::Interrupted => TurnStatus::Interrupted,
         TurnState::Completed => TurnStatus::Completed,
         TurnState::Failed => TurnStatus::Failed,
@@ -94,7 +115,7 @@ pub(super) fn turn(
 pub(super) fn turns(
     stored: &[(TurnRecord, Vec<ItemRecord>)],
     items_view: TurnItemsView,
-    running: Option<&str>,
+    running: Running<'_>,
 ) -> Result<Vec<Turn>, StoreError> {
     stored.iter().map(|(record, items)| turn(record, items, items_view, running)).collect()
 }

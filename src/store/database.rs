@@ -11,6 +11,7 @@ use rusqlite::{CachedStatement, Connection, OpenFlags, OptionalExtension};
 use rustix::fs::{CWD, FileType, Mode};
 
 use super::error::StoreError;
+use super::lease::Leases;
 use super::schema;
 use crate::limits;
 
@@ -23,6 +24,8 @@ const FILE_NAME: &str = "store.sqlite";
 #[derive(Debug)]
 pub struct Database {
     pub(super) connection: Connection,
+    /// None for a database in memory, which no other process shares.
+    pub(super) leases: Option<Leases>,
 }
 
 /// Which transaction a group of jobs needs.
@@ -65,7 +68,7 @@ impl Database {
         connection.busy_timeout(limits::STORE_BUSY_TIMEOUT)?;
         configure(&connection)?;
         schema::migrate(&mut connection, &path.display().to_string())?;
-        Ok(Self { connection })
+        Ok(Self { connection, leases: Some(Leases::new(dir)) })
     }
 
     /// Opens a database that lives in memory and leaves nothing on disk.
@@ -78,7 +81,7 @@ impl Database {
         connection.execute_batch("PRAGMA auto_vacuum = FULL;")?;
         configure(&connection)?;
         schema::migrate(&mut connection, ":memory:")?;
-        Ok(Self { connection })
+        Ok(Self { connection, leases: None })
     }
 
     /// A statement that stays prepared for the next time.

@@ -24,6 +24,14 @@ pub enum StoreError {
         /// The id.
         id: String,
     },
+    /// Another live process writes to the thread.
+    #[error("thread {id} already has an active writer: {holder}")]
+    Owned {
+        /// The thread.
+        id: String,
+        /// Who, for people.
+        holder: String,
+    },
     /// Another process held the database for longer than [`crate::limits::STORE_BUSY_TIMEOUT`].
     #[error("the database is locked by another process; try again")]
     Busy,

@@ -14,6 +14,7 @@
 mod cursor;
 mod database;
 mod error;
+mod lease;
 mod list;
 mod pages;
 mod records;

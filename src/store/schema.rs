@@ -21,6 +21,7 @@ const STEPS: [&str; 1] = [
         key INTEGER PRIMARY KEY,
         id TEXT NOT NULL UNIQUE,
         archived INTEGER NOT NULL,
+        owner TEXT,
         turn_count INTEGER NOT NULL,
         has_turns INTEGER NOT NULL GENERATED ALWAYS AS (turn_count > 0) VIRTUAL,
         created_at_ms INTEGER NOT NULL,

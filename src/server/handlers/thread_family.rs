@@ -57,7 +57,11 @@ pub(in crate::server) fn archive(
     let (store, text) = (processor.services.store.clone(), id.to_string());
     let work = move |database: &mut Database| {
         let open = database.thread(&text)?.is_some_and(|record| !record.archived);
-        Ok(open && database.set_archived(&text, true)?)
+        if open {
+            database.claim(&text)?;
+            database.set_archived(&text, true)?;
+        }
+        Ok(open)
     };
     processor.write_then(&store, reply, work, move |processor, reply, archived| {
         if !archived {
@@ -115,7 +119,13 @@ pub(in crate::server) fn delete(
     };
     processor.when_quiet(id, move |processor| {
         let (store, text) = (processor.services.store.clone(), id.to_string());
-        let work = move |database: &mut Database| database.delete_thread(&text);
+        let work = move |database: &mut Database| {
+            if database.thread(&text)?.is_none() {
+                return Ok(false);
+            }
+            database.claim(&text)?;
+            database.delete_thread(&text)
+        };
         processor.write_then(&store, reply, work, move |processor, reply, deleted| {
             if !deleted {
                 return reply.refuse(no_rollout(id));
@@ -232,12 +242,13 @@ fn write_fork(
     let (kept, exclude_turns, ephemeral) = (store.clone(), params.exclude_turns, params.ephemeral);
     let work = move |database: &mut Database| {
         database.insert_thread(&record)?;
+        database.claim(&record.id)?;
         database.append_turns(&record.id, &source.turns, now)?;
         let turns = if exclude_turns { Vec::new() } else { database.all_turns(&record.id)? };
         Ok((record, turns))
     };
     processor.write_then(&store, reply, work, move |processor, reply, (record, turns)| {
-        let turns = match view::turns(&turns, TurnItemsView::Full, None) {
+        let turns = match view::turns(&turns, TurnItemsView::Full, view::Running::Nowhere) {
             Ok(turns) => turns,
             Err(error) => return reply.refuse(store_refusal(&error)),
         };

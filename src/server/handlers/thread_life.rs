@@ -14,6 +14,7 @@ use crate::rpc::{Reason, Reply, RpcError};
 use crate::server::dispatch::{Caller, store_refusal};
 use crate::server::processor::Processor;
 use crate::server::threads::{Idle, LoadedThread};
+use crate::server::view::Running;
 use crate::server::{PROTOCOL_RELEASE, view};
 use crate::store::{Database, Direction, LatestCursors, StoreError, StoreHandle, ThreadRecord, TurnQuery};
 
@@ -63,7 +64,11 @@ pub(in crate::server) fn start(
     processor.write_then(
         &store,
         reply,
-        move |database| database.insert_thread(&record).map(|()| record),
+        move |database| {
+            database.insert_thread(&record)?;
+            database.claim(&record.id)?;
+            Ok(record)
+        },
         move |processor, reply, record| {
             let thread = LoadedThread {
                 id,
@@ -112,7 +117,8 @@ pub(in crate::server) fn resume(
             .thread(&text)?
             .ok_or_else(|| StoreError::NotFound { what: "thread", id: text.clone() })?;
         if !is_loaded {
-            // Turns that a dead process left open.
+            database.claim(&text)?;
+            // Whatever is still open was left by a process that is dead.
             database.interrupt_open_turns(&text, now)?;
         }
         let stored = Stored::read(database, &text, &pages)?;
@@ -220,12 +226,16 @@ fn resume_answer(
     let ended: Vec<_> =
         stored.turns.into_iter().filter(|(record, _)| running.as_ref() != Some(&record.id)).collect();
     let mut shown = view::loaded(thread);
-    shown.turns = view::turns(&ended, TurnItemsView::Full, None)?;
+    shown.turns = view::turns(&ended, TurnItemsView::Full, Running::Nowhere)?;
     shown.turns.extend(view::running_turn(thread));
     let mut answer = view::resumed(shown, &thread.settings);
     if let Some(page) = stored.first {
         answer.initial_turns_page = Some(TurnsPage {
-            data: view::turns(&page.turns, TurnItemsView::Summary, running.as_deref())?,
+            data: view::turns(
+                &page.turns,
+                TurnItemsView::Summary,
+                running.as_deref().map_or(Running::Nowhere, Running::Here),
+            )?,
             next_cursor: page.next_cursor,
             backwards_cursor: page.backwards_cursor,
         });

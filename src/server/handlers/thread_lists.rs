@@ -14,6 +14,7 @@ use crate::rpc::{Reason, Reply, RpcError};
 use crate::server::dispatch::{Caller, Query, store_refusal};
 use crate::server::processor::Processor;
 use crate::server::view;
+use crate::server::view::Running;
 use crate::store::{
     Direction, ItemQuery, ItemsView, SortKey, StoreError, ThreadPage, ThreadQuery, TurnQuery,
 };
@@ -27,6 +28,18 @@ struct Seen {
     status: ThreadStatus,
     ephemeral: bool,
     running: Option<String>,
+}
+
+impl Seen {
+    /// Where its open turn runs: the processor knows of its own, the store of those of other processes.
+    fn running(&self, database: &crate::store::Database) -> Result<Running<'_>, RpcError> {
+        if let Some(turn) = &self.running {
+            return Ok(Running::Here(turn));
+        }
+        let elsewhere = self.status == ThreadStatus::NotLoaded
+            && database.is_owned_elsewhere(&self.id.to_string()).map_err(refusal(self.id))?;
+        Ok(if elsewhere { Running::Elsewhere } else { Running::Nowhere })
+    }
 }
 
 fn see(processor: &Processor, text: &str) -> Result<Seen, RpcError> {
@@ -57,19 +70,20 @@ pub(in crate::server) fn read(
     params: ThreadReadParams,
 ) -> Result<Query<ThreadReadResponse>, RpcError> {
     let seen = see(processor, &params.thread_id)?;
+    let store = store_of(processor, seen.id);
     let read = move |database: &crate::store::Database| {
         let (id, refusal) = (seen.id.to_string(), refusal(seen.id));
         let record = database.thread(&id).map_err(&refusal)?.ok_or_else(|| not_loaded(seen.id))?;
         let turns = if params.include_turns {
             let stored = database.all_turns(&id).map_err(&refusal)?;
-            view::turns(&stored, TurnItemsView::Full, seen.running.as_deref()).map_err(&refusal)?
+            view::turns(&stored, TurnItemsView::Full, seen.running(database)?).map_err(&refusal)?
         } else {
             Vec::new()
         };
         let thread = view::thread(&record, seen.status, seen.ephemeral, turns);
         Ok(ThreadReadResponse { thread, read_state: None })
     };
-    Ok(Query { store: store_of(processor, seen.id), read: Box::new(read) })
+    Ok(Query { store, read: Box::new(read) })
 }
 
 /// `thread/turns/list`.
@@ -78,6 +92,7 @@ pub(in crate::server) fn turns(
     params: ThreadTurnsListParams,
 ) -> Result<Query<TurnsPage>, RpcError> {
     let seen = see(processor, &params.thread_id)?;
+    let store = store_of(processor, seen.id);
     let (items, shown) = items_view(params.items_view);
     let query = TurnQuery {
         cursor: params.cursor,
@@ -90,12 +105,12 @@ pub(in crate::server) fn turns(
         let refusal = refusal(seen.id);
         let page = database.turns_page(&seen.id.to_string(), &query).map_err(&refusal)?;
         Ok(TurnsPage {
-            data: view::turns(&page.turns, shown, seen.running.as_deref()).map_err(&refusal)?,
+            data: view::turns(&page.turns, shown, seen.running(database)?).map_err(&refusal)?,
             next_cursor: page.next_cursor,
             backwards_cursor: page.backwards_cursor,
         })
     };
-    Ok(Query { store: store_of(processor, seen.id), read: Box::new(read) })
+    Ok(Query { store, read: Box::new(read) })
 }
 
 /// `thread/items/list`.
@@ -104,6 +119,7 @@ pub(in crate::server) fn items(
     params: ThreadItemsListParams,
 ) -> Result<Query<ThreadItemsListResponse>, RpcError> {
     let seen = see(processor, &params.thread_id)?;
+    let store = store_of(processor, seen.id);
     let cursor = match params.cursor {
         None => None,
         Some(ThreadItemsListCursor::Cursor(cursor)) => Some(cursor),
@@ -131,7 +147,7 @@ pub(in crate::server) fn items(
             backwards_cursor: page.backwards_cursor,
         })
     };
-    Ok(Query { store: store_of(processor, seen.id), read: Box::new(read) })
+    Ok(Query { store, read: Box::new(read) })
 }
 
 /// `thread/items/read`.
@@ -140,6 +156,7 @@ pub(in crate::server) fn items_by_id(
     params: ThreadItemsReadParams,
 ) -> Result<Query<ThreadItemsReadResponse>, RpcError> {
     let seen = see(processor, &params.thread_id)?;
+    let store = store_of(processor, seen.id);
     if params.item_ids.is_empty() || params.item_ids.len() > ITEM_IDS_MAX {
         return Err(RpcError::invalid_request(format!("itemIds must contain 1 to {ITEM_IDS_MAX} IDs"))
             .with(Reason::InvalidParams));
@@ -151,7 +168,7 @@ pub(in crate::server) fn items_by_id(
         let data: Result<Vec<_>, _> = items.iter().map(view::item_entry).collect();
         Ok(ThreadItemsReadResponse { data: data.map_err(&refusal)? })
     };
-    Ok(Query { store: store_of(processor, seen.id), read: Box::new(read) })
+    Ok(Query { store, read: Box::new(read) })
 }
 
 /// `thread/list`. The store finds the page; what the threads are doing is the processor's knowledge.

@@ -266,7 +266,7 @@ impl Processor {
                 let reply = turn.starting.take();
                 self.turn_is_over(id);
                 if let Some(reply) = reply {
-                    let turn = view::turn(&record, &[], TurnItemsView::NotLoaded, None);
+                    let turn = view::turn(&record, &[], TurnItemsView::NotLoaded, view::Running::Nowhere);
                     let answer = turn.map(|turn| TurnStartResponse { turn });
                     reply.send(answer.map_err(|error| store_refusal(&error)));
                 }
