@@ -1,4 +1,93 @@
-//! A synchronous app-server for coding-agent clients.
+//! A synchronous app-server for coding-agent clients: JSON-RPC over stdio or WebSocket, threads, turns and
+//! their items, wire-compatible with the `codex app-server` protocol v2.
+//!
+//! # Bird's-eye view
+//!
+//! ```text
+//!  client ─► reader ──(inbox)──► processor ──(jobs)──► store
+//!              │                  │  ▲  │                │
+//!              │ refusals, pongs  │  │  └─► turn ────────┤
+//!              ▼                  ▼  └──(worker events)──┘
+//!  client ◄─ writer ◄──────── (outbox)
+//! ```
+//!
+//! A connection has a *reader*, which decodes messages and puts them into the one inbox, and a *writer*, which
+//! drains the connection's outbox; nobody else touches the socket. The *processor* owns all state that changes:
+//! sessions, loaded threads, subscriptions. It takes one event after the other, never blocks, and leaves long
+//! work to others: the *store* worker reads and writes the database, each running turn has a *turn* worker.
+//! They tell the processor what they did, and it tells the clients. What goes to many clients is encoded once,
+//! by whoever made it, and shared.
+//!
+//! # OS threads
+//!
+//! | name | number | does | ends when |
+//! |---|---|---|---|
+//! | `main` | 1 | starts the parts, waits, takes them apart | the processor has ended |
+//! | `proc` | 1 | [`server::Processor`]: all state | nothing is left to do, or it was told to stop |
+//! | `store` | 1 | [`store`]: SQLite, jobs grouped into transactions | its owner lets go |
+//! | `timer` | 1 | [`timer`]: every deadline, on one wheel | its owner lets go |
+//! | `signals` | 1 | [`sys::signals`]: INT, TERM, HUP | its owner lets go |
+//! | `log` | 0 or 1 | [`obs`]: writes lines to stderr; starts with the first line | its owner lets go |
+//! | `stdio-rd`, `stdio-wr` | 0 or 1 each | [`net::stdio`] | end of input; outbox finished |
+//! | `accept0` | 0 or 1 | [`net::Listener`]: accepts | its owner lets go |
+//! | `cN-rd`, `cN-wr` | 1 each per connection | head, upgrade, WebSocket | connection closed |
+//! | `turn-XXXXXX` | 1 per running turn | [`agent`]: the turn engine | the turn has ended |
+//!
+//! All are joined when their owner lets go; at the end of the process with a deadline, and who is late is named
+//! in the log.
+//!
+//! # Queues
+//!
+//! | queue | filled by | drained by | bound ([`limits`]) | when full |
+//! |---|---|---|---|---|
+//! | inbox | readers | processor | `INBOX_MESSAGES`, `INBOX_BYTES` | a request of a network client is answered -32001; anything else waits in its reader |
+//! | inbox, one connection's share | its reader | processor | `INBOX_MESSAGES_PER_CONNECTION` | the reader waits, so the client's socket pushes back |
+//! | outbox | processor, and readers for refusals | writer | `OUTBOX_MESSAGES`, `OUTBOX_BYTES` | a WebSocket is closed with 1013; stdio makes the processor wait |
+//! | outbox, control lane | reader | writer | `OUTBOX_CONTROL_FRAMES` | closed with 1008 |
+//! | worker events | turns, store | processor | `WORKER_EVENTS` | the worker waits |
+//! | control events | signals, drain deadline | processor | `CONTROL_EVENTS` | dropped: the same was said often enough |
+//! | store jobs | processor, turns | store | `STORE_JOBS` | a request is answered -32001, a turn waits |
+//! | turn mailbox | processor | turn | `TURN_COMMANDS` | the request is answered -32001 |
+//! | log lane | everyone | `log` | `LOG_LINES` | the line is dropped and counted |
+//!
+//! # Invariants
+//!
+//! 1. The processor never blocks, every queue is bounded, and the graph of who waits for whom has no circle. The
+//!    one exception is a stdio outbox: a pipe has one reader and nobody else to disturb, and a signal gives it
+//!    up.
+//! 2. Every request gets exactly one answer ([`rpc::Reply`] answers by itself when it is lost), every turn ends
+//!    exactly once and visibly.
+//! 3. Everything to one connection is one FIFO.
+//! 4. A slow or silent client costs only itself.
+//! 5. Requests read before the end of input are answered, and the turns that they started are finished, before
+//!    the process exits.
+//! 6. No child process, descriptor or OS thread outlives its owner.
+//! 7. What was told as completed is in the database, so it survives `kill -9`.
+//! 8. Secrets reach neither logs nor errors nor other clients.
+//!
+//! # Floors
+//!
+//! A module imports only from floors below its own; a test holds that.
+//!
+//! | floor | modules |
+//! |---|---|
+//! | 10 | [`run`], the binary |
+//! | 9 | [`server`] |
+//! | 8 | [`agent`] |
+//! | 7 | [`model`] |
+//! | 6 | [`net`], [`store`] |
+//! | 5 | [`proto`] |
+//! | 4 | [`rpc`] |
+//! | 3 | [`queue`], [`timer`] |
+//! | 2 | [`sys`], [`obs`] |
+//! | 1 | [`limits`], [`error`], [`sync`], [`clock`], [`config`], [`cli`] |
+//!
+//! # Deliberately absent
+//!
+//! An async runtime: connections are OS threads, and deadlines are wheel entries that shut a socket down, so
+//! nothing polls. TLS on the listener: that is a reverse proxy's work. Locks around state: state has one owner;
+//! locks exist inside queues, the wheel and the clock. A rollout file: the database is the only record, and
+//! `path` is null on the wire.
 
 #![deny(unreachable_pub)]
 #![warn(missing_docs)]

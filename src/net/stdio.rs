@@ -1,8 +1,8 @@
 //! The stdio transport: one JSON object per line, in on one descriptor and out on another.
 //!
-//! A script's pipe is served to its end: what arrived before the end of input is handed to the processor, also
-//! a last line without a newline, and only then the end itself. The reader never refuses for load; it waits,
-//! and the pipe pushes back. It knows nothing of methods.
+//! A script's pipe is served to its end: what arrived before the end of input is handed to the processor,
+//! also a last line without a newline, and only then the end itself. The reader never refuses for load; it
+//! waits, and the pipe pushes back. It knows nothing of methods.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
@@ -16,7 +16,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use super::{Admission, ConnectionId, ConnectionIds, InputEnd, NetEvent, NetInbox, Opened, Transport};
 use crate::error::StartError;
 use crate::limits;
-use crate::queue::{Batch, InboxPort, Next, Outbox, OutboxDrain, OutboxLimits, Overflow};
+use crate::queue::{Batch, Closing, InboxPort, Next, Outbox, OutboxDrain, OutboxLimits, Overflow};
 use crate::rpc::{Reason, RpcError, Undecodable, decode};
 use crate::sys::worker::Worker;
 
@@ -85,14 +85,19 @@ impl Stdio {
                     peer: "stdio".to_owned(),
                     admission: Admission::default(),
                 };
-                if port.send(NetEvent::Opened(opened), 0).is_err() {
-                    return;
-                }
+                let outbox = opened.outbox.clone();
+                let opened = port.send(NetEvent::Opened(opened), 0);
                 let mut lines =
                     Lines { id, port, line: Vec::new(), skipping: false, max: config.message_bytes_max };
-                let end = read_lines(File::from(input), &wake_reader, &mut lines);
-                // An error means that the processor has ended before us.
-                let _ = lines.port.send(NetEvent::Closed(id, end), 0);
+                let ended = opened.and_then(|()| {
+                    let end = read_lines(File::from(input), &wake_reader, &mut lines);
+                    lines.port.send(NetEvent::Closed(id, end), 0)
+                });
+                if ended.is_err() {
+                    // The processor has ended before us, perhaps before it knew of this connection: then
+                    // nobody else ends the output, and a client would wait for its answers for ever.
+                    outbox.finish(Closing { code: 1001, reason: "the server has stopped".to_owned() });
+                }
             }
         })
         .map_err(started)?;

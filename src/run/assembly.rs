@@ -17,9 +17,12 @@ use crate::store::StoreWorker;
 use crate::sys::worker::Worker;
 use crate::timer::{TimerHandle, TimerWorker};
 
-/// A server without transports: processor, store and timers run.
+/// A server without transports: processor, store and timers run. Dropping it stops them.
 #[derive(Debug)]
 pub struct Assembly {
+    // First of all: a processor that nobody stops would be waited for in vain, for example when the listener
+    // could not be started.
+    _stop: StopOnDrop,
     /// Where transports put their messages.
     pub inbox: NetInbox,
     /// How signals and deadlines reach the processor.
@@ -41,6 +44,16 @@ pub struct Ended {
     /// Why it ended.
     pub cause: StopCause,
     _parts: (Worker, StoreWorker, TimerWorker),
+}
+
+/// Tells the processor to stop when it is dropped; does nothing once the processor has ended.
+#[derive(Debug)]
+struct StopOnDrop(EventSender);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.tell_first(Event::Stop);
+    }
 }
 
 impl Assembly {
@@ -80,6 +93,7 @@ impl Assembly {
         })
         .map_err(started)?;
         Ok(Self {
+            _stop: StopOnDrop(events.clone()),
             inbox,
             events,
             ids: ConnectionIds::default(),

@@ -20,6 +20,9 @@ pub(super) struct Ending {
     input_ended: bool,
     /// The drain deadline is armed.
     deadline_armed: bool,
+    /// Whether the store opened is known. A pipe without input may end before that, and its end must not hide
+    /// a store that does not open.
+    store_known: bool,
     store: Option<StoreError>,
     /// What was last logged, so that each change is logged once.
     turns_logged: Option<usize>,
@@ -46,12 +49,14 @@ impl Ending {
             state: State::Serving,
             input_ended: false,
             deadline_armed: false,
+            store_known: false,
             store: None,
             turns_logged: None,
         }
     }
 
     pub(super) fn store_opened(&mut self, outcome: Result<(), StoreError>) {
+        self.store_known = true;
         self.store = outcome.err();
     }
 
@@ -70,7 +75,8 @@ impl Processor {
         let running = self.threads.running_turns();
         match self.ending.state {
             State::Serving => {
-                (self.ending.input_ended && running == 0 && self.all_answered()).then_some(StopCause::Done)
+                let input_served = self.ending.input_ended && running == 0 && self.all_answered();
+                (input_served && self.ending.store_known).then_some(StopCause::Done)
             }
             State::Draining => {
                 if running > 0 && self.ending.turns_logged != Some(running) {

@@ -19,7 +19,6 @@ type Action = Box<dyn FnOnce() + Send>;
 #[derive(Clone)]
 pub struct TimerHandle {
     shared: Arc<Shared>,
-    /// Its last drop stops the worker.
     wake: Sender<()>,
 }
 
@@ -33,11 +32,17 @@ struct State {
     /// Until when the worker sleeps; it has to be woken only for something earlier.
     sleeps_until: Option<Monotonic>,
     asleep: bool,
+    stopped: bool,
 }
 
-/// The worker. It ends when all handles are gone; dropping it waits for that.
+/// The worker. Dropping it stops it, also if handles are still around: armed actions may hold some. What is
+/// armed then never runs.
 #[derive(Debug)]
-pub struct TimerWorker(#[expect(dead_code, reason = "held for its drop")] Worker);
+pub struct TimerWorker {
+    handle: TimerHandle,
+    // After the handle in the drop below, which tells the worker to end.
+    _worker: Worker,
+}
 
 impl TimerWorker {
     /// Starts the worker.
@@ -46,14 +51,23 @@ impl TimerWorker {
     /// The operating system's refusal to start it.
     pub fn start(clock: Clock) -> io::Result<(Self, TimerHandle)> {
         let wheel = Wheel::new(limits::TIMER_TICK, limits::TIMER_SLOTS);
-        let state = Mutex::new(State { wheel, sleeps_until: None, asleep: false });
+        let state = Mutex::new(State { wheel, sleeps_until: None, asleep: false, stopped: false });
         let shared = Arc::new(Shared { clock, state });
         let (wake, woken) = bounded(1);
         let worker = Worker::spawn("timer", limits::STACK_BYTES_IO, {
             let shared = Arc::clone(&shared);
             move || run(&shared, &woken)
         })?;
-        Ok((Self(worker), TimerHandle { shared, wake }))
+        let handle = TimerHandle { shared, wake };
+        Ok((Self { handle: handle.clone(), _worker: worker }, handle))
+    }
+}
+
+impl Drop for TimerWorker {
+    fn drop(&mut self) {
+        lock(&self.handle.shared.state).stopped = true;
+        // A full slot means that the worker is being woken already.
+        let _ = self.handle.wake.try_send(());
     }
 }
 
@@ -112,6 +126,9 @@ fn run(shared: &Shared, woken: &Receiver<()>) {
     loop {
         let until = {
             let mut state = lock(&shared.state);
+            if state.stopped {
+                return;
+            }
             state.wheel.expire(shared.clock.now(), &mut due);
             let until = state.wheel.next_deadline();
             state.sleeps_until = until;
@@ -176,6 +193,17 @@ mod tests {
         assert_eq!(next.recv(), Ok("next"));
         assert!(cancelled.try_recv().is_err());
         drop((timer, worker));
+    }
+
+    #[test]
+    fn the_worker_stops_although_an_armed_action_holds_a_handle() {
+        let (worker, timer) = TimerWorker::start(Clock::real()).expect("it starts");
+        let held = timer.clone();
+        timer.arm_after(Duration::from_secs(3_600), move || {
+            let _ = held.armed();
+        });
+        drop(worker);
+        assert_eq!(timer.armed(), 1);
     }
 
     #[test]

@@ -1,5 +1,21 @@
-//! Integration tests.
+//! Integration tests: they speak the protocol to the real binary.
 
+mod capabilities;
+mod command_line;
+mod connections;
+mod envelope;
+mod floods;
+mod handshake;
+mod homes;
+mod kill;
+mod lists;
+mod pipe;
 mod proto_wire;
+mod providers;
 mod schema_checker;
+mod steering;
 mod support;
+mod threads;
+mod tidy;
+mod turns;
+mod websocket_end;
