@@ -1,8 +1,8 @@
 //! What one client feels: start to `initialize`, idle memory, one request after the other, many at once.
 //!
-//! `cargo bench --bench round_trip` measures the binary that it was built with; `-- PATH` measures another one.
-//! Figures are medians with minimum and maximum of several rounds; compare ratios of one run, not numbers of
-//! two machines.
+//! `cargo bench --bench round_trip` measures the binary that it was built with; `-- PATH` measures another
+//! one. Figures are medians with minimum and maximum of several rounds; compare ratios of one run, not
+//! numbers of two machines.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;

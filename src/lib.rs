@@ -11,12 +11,12 @@
 //!  client ◄─ writer ◄──────── (outbox)
 //! ```
 //!
-//! A connection has a *reader*, which decodes messages and puts them into the one inbox, and a *writer*, which
-//! drains the connection's outbox; nobody else touches the socket. The *processor* owns all state that changes:
-//! sessions, loaded threads, subscriptions. It takes one event after the other, never blocks, and leaves long
-//! work to others: the *store* worker reads and writes the database, each running turn has a *turn* worker.
-//! They tell the processor what they did, and it tells the clients. What goes to many clients is encoded once,
-//! by whoever made it, and shared.
+//! A connection has a *reader*, which decodes messages and puts them into the one inbox, and a *writer*,
+//! which drains the connection's outbox; nobody else touches the socket. The *processor* owns all state
+//! that changes: sessions, loaded threads, subscriptions. It takes one event after the other, never blocks,
+//! and leaves long work to others: the *store* worker reads and writes the database, each running turn has
+//! a *turn* worker. They tell the processor what they did, and it tells the clients. What goes to many
+//! clients is encoded once, by whoever made it, and shared.
 //!
 //! # OS threads
 //!
@@ -33,8 +33,8 @@
 //! | `cN-rd`, `cN-wr` | 1 each per connection | head, upgrade, WebSocket | connection closed |
 //! | `turn-XXXXXX` | 1 per running turn | [`agent`]: the turn engine | the turn has ended |
 //!
-//! All are joined when their owner lets go; at the end of the process with a deadline, and who is late is named
-//! in the log.
+//! All are joined when their owner lets go; at the end of the process with a deadline, and who is late is
+//! named in the log.
 //!
 //! # Queues
 //!
@@ -52,15 +52,15 @@
 //!
 //! # Invariants
 //!
-//! 1. The processor never blocks, every queue is bounded, and the graph of who waits for whom has no circle. The
-//!    one exception is a stdio outbox: a pipe has one reader and nobody else to disturb, and a signal gives it
-//!    up.
-//! 2. Every request gets exactly one answer ([`rpc::Reply`] answers by itself when it is lost), every turn ends
-//!    exactly once and visibly.
+//! 1. The processor never blocks, every queue is bounded, and the graph of who waits for whom has no
+//!    circle. The one exception is a stdio outbox: a pipe has one reader and nobody else to disturb, and a
+//!    signal gives it up.
+//! 2. Every request gets exactly one answer ([`rpc::Reply`] answers by itself when it is lost), every turn
+//!    ends exactly once and visibly.
 //! 3. Everything to one connection is one FIFO.
 //! 4. A slow or silent client costs only itself.
-//! 5. Requests read before the end of input are answered, and the turns that they started are finished, before
-//!    the process exits.
+//! 5. Requests read before the end of input are answered, and the turns that they started are finished,
+//!    before the process exits.
 //! 6. No child process, descriptor or OS thread outlives its owner.
 //! 7. What was told as completed is in the database, so it survives `kill -9`.
 //! 8. Secrets reach neither logs nor errors nor other clients.
@@ -84,10 +84,10 @@
 //!
 //! # Deliberately absent
 //!
-//! An async runtime: connections are OS threads, and deadlines are wheel entries that shut a socket down, so
-//! nothing polls. TLS on the listener: that is a reverse proxy's work. Locks around state: state has one owner;
-//! locks exist inside queues, the wheel and the clock. A rollout file: the database is the only record, and
-//! `path` is null on the wire.
+//! An async runtime: connections are OS threads, and deadlines are wheel entries that shut a socket down,
+//! so nothing polls. TLS on the listener: that is a reverse proxy's work. Locks around state: state has one
+//! owner; locks exist inside queues, the wheel and the clock. A rollout file: the database is the only
+//! record, and `path` is null on the wire.
 
 #![deny(unreachable_pub)]
 #![warn(missing_docs)]

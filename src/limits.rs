@@ -68,7 +68,8 @@ pub const STORE_BATCH: usize = 256;
 pub const STORE_READS_HELD: usize = 4;
 /// Commands (interrupt, steer, answers) waiting for one running turn. Full: the request is answered -32001.
 pub const TURN_COMMANDS: usize = 64;
-/// Signals and fired deadlines waiting for the processor. Full: dropped, because the same was said often enough.
+/// Signals and fired deadlines waiting for the processor. Full: dropped, because the same was said often
+/// enough.
 pub const CONTROL_EVENTS: usize = 64;
 /// Log lines waiting for stderr. Full: the line is dropped and counted; no worker waits for stderr.
 pub const LOG_LINES: usize = 1024;
@@ -84,8 +85,8 @@ pub const CONNECTIONS_MAX: usize = 10_000;
 pub const TURNS_RUNNING_MAX: usize = 256;
 /// Threads loaded at once in the process. Above it `thread/start` and `thread/resume` are refused.
 pub const THREADS_LOADED_MAX: usize = 65_536;
-/// Bytes of loaded threads, as they are estimated. Above it the idle one used longest ago is unloaded, also with
-/// silent subscribers, who are told.
+/// Bytes of loaded threads, as they are estimated. Above it the idle one used longest ago is unloaded, also
+/// with silent subscribers, who are told.
 pub const LOADED_THREADS_BYTES: usize = 64 * MIB;
 /// Smallest `app_server.loaded_threads_bytes_max` that is accepted.
 pub const LOADED_THREADS_BYTES_MIN: usize = 64 * KIB;
@@ -164,8 +165,9 @@ pub const ACCEPT_BACKOFF_MAX: Duration = Duration::from_secs(1);
 /// A WebSocket message up to this many bytes is copied behind its header; a larger one is written from where
 /// it is.
 pub const WRITE_COPY_BYTES: usize = 16 * KIB;
-/// Bytes offered to the kernel in one call; the client has to take them within [`WRITE_STALL_DEADLINE`].
-pub const WRITE_CHUNK_BYTES: usize = MIB;
+/// Bytes offered to the kernel in one call; the client has to take them within [`WRITE_STALL_DEADLINE`], so
+/// this sets the slowest line on which a large message arrives: 9 KB/s.
+pub const WRITE_CHUNK_BYTES: usize = 256 * KIB;
 /// Largest write buffer that an idle connection keeps.
 pub const WRITE_KEEP_BYTES: usize = 4 * KIB;
 /// Largest message after which a connection keeps its read buffer.
@@ -183,6 +185,36 @@ pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 pub const KEEPALIVE_RETRIES: u32 = 4;
 /// Unacknowledged bytes end a TCP connection after this.
 pub const TCP_USER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Permissions of a unix socket: its owner.
+pub const UNIX_SOCKET_MODE: u32 = 0o600;
+/// Permissions of a folder that is made for a unix socket.
+pub const UNIX_FOLDER_MODE: u32 = 0o700;
+
+/// Largest message that `proxy` takes from a server, in bytes: an answer may be larger than what a client may
+/// send.
+pub const PROXY_MESSAGE_BYTES_MAX: usize = 128 * MIB;
+/// After its input's end `proxy` waits this long for the answers that are still due.
+pub const PROXY_DRAIN_DEADLINE: Duration = Duration::from_secs(60);
+
+// ---- auth ----
+
+/// How far the clocks of this server and of a token's maker may differ.
+pub const AUTH_CLOCK_SKEW: Duration = Duration::from_secs(30);
+/// Shortest shared secret of signed tokens, in bytes (RFC 7518, section 3.2: as long as the hash).
+pub const AUTH_SECRET_BYTES_MIN: usize = 32;
+/// Largest file with a token or secret, in bytes.
+pub const AUTH_FILE_BYTES_MAX: u64 = 64 * KIB as u64;
+
+// ---- allocator ----
+
+/// Arenas of glibc's allocator; eight per processor if nothing is said.
+pub const ALLOCATOR_ARENAS: i32 = 2;
+/// Bytes from which an allocation is a mapping of its own, given back as soon as it is freed. Saying it keeps
+/// glibc from raising it.
+pub const ALLOCATOR_MMAP_BYTES: i32 = 128 * 1024;
+/// Free bytes at an arena's end that are given back.
+pub const ALLOCATOR_TRIM_BYTES: i32 = 256 * 1024;
 
 // ---- timer wheel ----
 

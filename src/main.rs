@@ -3,9 +3,11 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use app_server::{cli, limits, obs, run};
+use app_server::{cli, limits, obs, run, sys};
 
 fn main() -> ExitCode {
+    // Before the first worker: each would get a share of memory of its own.
+    sys::memory::tune_allocator();
     let log = obs::log::init(std::env::var("RUST_LOG").ok().as_deref());
     let outcome = cli::parse(std::env::args_os().skip(1)).and_then(run::run);
     // Log lines go first: the last line on stderr is what ended the process.

@@ -1,7 +1,8 @@
 //! Locks that survive a panicking holder.
 //!
 //! All data behind our locks is valid between any two statements (counters, queues), so a poisoned lock is
-//! still good. Locks exist only inside the queue, timer, clock and metrics types; nobody holds one across I/O.
+//! still good. Locks exist only inside the queue, timer, clock and metrics types; nobody holds one across
+//! I/O.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 

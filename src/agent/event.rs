@@ -33,8 +33,8 @@ pub enum Change {
     },
     /// The turn could not be written down and does not run.
     NotStarted(StoreError),
-    /// What was submitted had been submitted before, under the same id; this turn took it then, and no new one
-    /// runs.
+    /// What was submitted had been submitted before, under the same id; this turn took it then, and no new
+    /// one runs.
     Repeated(Box<TurnRecord>),
     /// Something that only subscribers care for.
     Streamed,
@@ -47,7 +47,12 @@ pub enum Change {
     /// Tokens were used.
     TokenUsage(Box<ThreadTokenUsage>),
     /// The turn has ended and is in the store; nothing follows.
-    Ended(Box<Turn>),
+    Ended {
+        /// The turn.
+        turn: Box<Turn>,
+        /// What subscribers are told of a failure, before they are told of the end.
+        failure: Option<Encoded>,
+    },
 }
 
 /// A notification as it goes to every subscriber.
@@ -60,8 +65,8 @@ pub struct Encoded {
 }
 
 impl Encoded {
-    /// Encodes `notification`, made at `now_ms` (Unix milliseconds). None, and a log line, if that fails, which
-    /// would be a bug of its type.
+    /// Encodes `notification`, made at `now_ms` (Unix milliseconds). None, and a log line, if that fails,
+    /// which would be a bug of its type.
     #[must_use]
     pub fn new<N: Notification>(notification: &N, now_ms: i64) -> Option<Self> {
         match rpc::notification(N::METHOD, notification, now_ms) {

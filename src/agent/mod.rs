@@ -1,7 +1,7 @@
 //! Agent threads and their turns.
 //!
-//! It knows the model, the store and the protocol's items, and no connection: what happens in a turn is told as
-//! [`TurnEvent`]s, in order, to whoever started it. Each running turn has a worker of its own.
+//! It knows the model, the store and the protocol's items, and no connection: what happens in a turn is
+//! told as [`TurnEvent`]s, in order, to whoever started it. Each running turn has a worker of its own.
 
 mod event;
 mod history;

@@ -181,8 +181,8 @@ impl Engine {
         self.end(outcome);
     }
 
-    /// The turn is in the store before anybody hears of it. What was submitted under the same id before is not
-    /// run again; its turn is returned.
+    /// The turn is in the store before anybody hears of it. What was submitted under the same id before is
+    /// not run again; its turn is returned.
     fn write_start(&mut self) -> Result<Option<TurnRecord>, StoreError> {
         let preview = items::preview(&self.work.input.content);
         let (thread_id, turn_id) = (self.thread_id.clone(), self.turn_id.clone());
@@ -395,20 +395,18 @@ impl Engine {
                 Stop::Interrupted => (TurnStatus::Interrupted, None),
             },
         };
-        if let Some(error) = &error {
-            let failed = ErrorNotification {
+        let failure = error.as_ref().and_then(|error| {
+            self.encode(&ErrorNotification {
                 error,
                 will_retry: false,
                 thread_id: &self.thread_id,
                 turn_id: &self.turn_id,
-            };
-            let notification = self.encode(&failed);
-            let _ = self.tell(Change::Streamed, notification);
-        }
+            })
+        });
         let turn = self.turn(status, error, Some(completed_at_ms));
         let completed = TurnCompleted { thread_id: &self.thread_id, turn: &turn };
         let notification = self.encode(&completed);
-        let _ = self.tell(Change::Ended(Box::new(turn)), notification);
+        let _ = self.tell(Change::Ended { turn: Box::new(turn), failure }, notification);
     }
 
     /// The turn as notifications show it: at its end with the last message as its summary.

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::{AuthFlags, Topic};
+use super::Topic;
+use crate::config::net::auth::AuthFlags;
+use crate::config::net::parse_unix_mode;
 use crate::config::{self, Override};
 use crate::error::StartError;
 
@@ -106,6 +108,7 @@ pub(super) struct Draft {
     pub(super) drain_timeout: Option<Duration>,
     pub(super) require_auth: bool,
     pub(super) auth: AuthFlags,
+    pub(super) unix_socket_mode: Option<u32>,
     pub(super) json: bool,
     pub(super) cwd: Option<PathBuf>,
     pub(super) token_env: Option<String>,
@@ -237,6 +240,17 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Serving,
     },
     Flag {
+        long: "unix-socket-mode",
+        short: None,
+        takes: Takes::Value("OCTAL", |draft, given| {
+            draft.unix_socket_mode = Some(parse_unix_mode(&given.text()?)?);
+            Ok(())
+        }),
+        help: "permissions of the socket of --listen unix://PATH (default 600)",
+        commands: SERVE,
+        group: Group::Serving,
+    },
+    Flag {
         long: "json",
         short: None,
         takes: Takes::Nothing(|draft| draft.json = true),
@@ -274,7 +288,7 @@ pub const FLAGS: &[Flag] = &[
             Ok(())
         }),
         help: "folder of config.toml and of the server's data; else $APP_SERVER_HOME, $CODEX_HOME, ~/.codex",
-        commands: AGENT,
+        commands: Topic::ALL,
         group: Group::Configuration,
     },
     Flag {

@@ -39,7 +39,7 @@ fn about(topic: Topic) -> &'static str {
         Topic::Serve => {
             "app-server: hosts coding-agent threads for editors, terminals and scripts (JSON-RPC)\n\n\
              Usage:\n  \
-             app-server [app-server] [serve] [FLAGS]   serve clients; on stdio unless --listen says otherwise\n  \
+             app-server [app-server] [serve] [FLAGS]   serve; on stdio unless --listen says otherwise\n  \
              app-server exec PROMPT [FLAGS]            run one turn and print the answer\n  \
              app-server proxy URL [FLAGS]              bridge stdio to a running server\n\n\
              `app-server exec --help` and `app-server proxy --help` tell more.\n\

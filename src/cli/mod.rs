@@ -1,8 +1,8 @@
 //! The command line: one table of flags drives the parser, the help and the tests.
 //!
 //! Parsing is pure: arguments in, a [`Command`] or a usage error out. It reads no environment, no file and
-//! not stdin, and it knows nothing of what a listen URL or a token file has to look like; whoever uses a value
-//! checks it.
+//! not stdin, and it knows nothing of what a listen URL or a token file has to look like; whoever uses a
+//! value checks it.
 
 mod flags;
 mod help;
@@ -12,6 +12,7 @@ mod parse;
 use std::path::PathBuf;
 
 use crate::config;
+use crate::config::net::auth::AuthFlags;
 
 pub use flags::{FLAGS, Flag, Group};
 pub use help::help;
@@ -67,6 +68,8 @@ pub struct ServeArgs {
     pub config: config::Flags,
     /// The `--ws-*` flags, unchecked.
     pub auth: AuthFlags,
+    /// Permissions of a unix socket.
+    pub unix_socket_mode: Option<u32>,
     /// Launch flags that mean nothing here, as written, for the debug log.
     pub ignored: Vec<String>,
 }
@@ -102,23 +105,6 @@ pub struct ProxyArgs {
     pub url: String,
     /// Name of the environment variable that holds the bearer token.
     pub token_env: Option<String>,
-}
-
-/// The authentication flags as written; which of them go together is checked where they are used.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct AuthFlags {
-    /// `--ws-auth`.
-    pub mode: Option<String>,
-    /// `--ws-token-file`.
-    pub token_file: Option<PathBuf>,
-    /// `--ws-token-sha256`.
-    pub token_sha256: Option<String>,
-    /// `--ws-shared-secret-file`.
-    pub shared_secret_file: Option<PathBuf>,
-    /// `--ws-issuer`.
-    pub issuer: Option<String>,
-    /// `--ws-audience`.
-    pub audience: Option<String>,
-    /// `--ws-max-clock-skew-seconds`.
-    pub max_clock_skew_seconds: Option<i64>,
+    /// Where the socket of an empty `unix://` is.
+    pub config: config::Flags,
 }

@@ -71,6 +71,7 @@ fn command(topic: Topic, operand: Option<String>, mut draft: Draft) -> Result<Co
             listen: listen(&mut draft)?,
             config: draft.config(),
             auth: draft.auth,
+            unix_socket_mode: draft.unix_socket_mode,
             ignored: draft.ignored,
         })),
         Topic::Exec => Ok(Command::Exec(ExecArgs {
@@ -93,7 +94,8 @@ fn command(topic: Topic, operand: Option<String>, mut draft: Draft) -> Result<Co
             url: operand.ok_or_else(|| {
                 usage("proxy: the server's URL is missing (ws://HOST:PORT or unix://PATH)".to_owned())
             })?,
-            token_env: draft.token_env,
+            token_env: draft.token_env.take(),
+            config: draft.config(),
         })),
     }
 }

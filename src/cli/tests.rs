@@ -38,6 +38,7 @@ fn sample(flag: &Flag) -> &'static str {
         Some("N") => "7",
         Some("SECONDS") => "1.5",
         Some("KEY=VALUE") => "model=x",
+        Some("OCTAL") => "660",
         _ => "value",
     }
 }
@@ -217,14 +218,13 @@ fn values_are_checked_where_the_flag_alone_decides() {
         serve(&["--drain-timeout", "1", "--drain-timeout=0"]).config.drain_timeout,
         Some(Duration::ZERO)
     );
-    assert_eq!(serve(&["--ws-max-clock-skew-seconds", "-1"]).auth.max_clock_skew_seconds, Some(-1));
+    assert_eq!(serve(&["--ws-max-clock-skew-seconds", "7"]).auth.max_clock_skew_seconds, Some(7));
     for (args, message) in [
         (["--max-connections", "0"], "--max-connections: found `0`"),
         (["--max-connections", "many"], "--max-connections: found `many`"),
         (["--drain-timeout", "-1"], "--drain-timeout: found `-1`"),
         (["--drain-timeout", "NaN"], "--drain-timeout: found `NaN`"),
         (["--drain-timeout", "1e300"], "--drain-timeout: "),
-        (["--ws-max-clock-skew-seconds", "9223372036854775808"], "--ws-max-clock-skew-seconds: found"),
         (["--home", ""], "--home: the path is empty"),
         (["-m", ""], "--model: the value is empty"),
     ] {

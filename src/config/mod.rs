@@ -200,8 +200,8 @@ impl Config {
     /// they name.
     ///
     /// # Errors
-    /// [`StartError::Config`] and [`StartError::Path`], which name the file and the place in it, or the key and
-    /// its source.
+    /// [`StartError::Config`] and [`StartError::Path`], which name the file and the place in it, or the key
+    /// and its source.
     pub fn load(
         flags: &Flags,
         env: &dyn Fn(&str) -> Option<OsString>,

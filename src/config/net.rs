@@ -9,6 +9,10 @@ use std::time::Duration;
 use crate::error::StartError;
 use crate::limits;
 
+pub mod auth;
+
+use auth::AuthConfig;
+
 /// What `--listen URL` asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Listen {
@@ -59,7 +63,8 @@ impl Listen {
             });
         }
         Err(StartError::Usage(format!(
-            "unsupported --listen URL `{url}`; expected `stdio://`, `ws://IP:PORT`, `unix://`, `unix://PATH` or `off`"
+            "unsupported --listen URL `{url}`; expected `stdio://`, `unix://`, `unix://PATH`, \
+             `ws://IP:PORT`, or `off`"
         )))
     }
 }
@@ -75,9 +80,28 @@ impl Endpoint {
     }
 }
 
+/// Understands the value of `--unix-socket-mode`.
+///
+/// # Errors
+/// It is no octal number, or not one of permissions.
+pub fn parse_unix_mode(text: &str) -> Result<u32, StartError> {
+    match u32::from_str_radix(text, 8) {
+        Ok(mode) if mode <= 0o777 => Ok(mode),
+        _ => Err(StartError::Usage(format!(
+            "invalid value `{text}` for `--unix-socket-mode`; expected octal permissions such as `600`"
+        ))),
+    }
+}
+
 /// The limits and deadlines of network connections.
 #[derive(Debug, Clone)]
 pub struct NetConfig {
+    /// Who may open a WebSocket.
+    pub auth: AuthConfig,
+    /// Refuse to listen beyond this machine without auth (`--require-auth`).
+    pub require_auth: bool,
+    /// Permissions of a unix socket (`--unix-socket-mode`).
+    pub unix_mode: u32,
     /// Open connections, counting those in the handshake (`--max-connections`).
     pub connections_max: usize,
     /// Bytes of one message.
@@ -108,6 +132,9 @@ impl NetConfig {
     #[expect(clippy::new_without_default, reason = "a default would hide where the numbers come from")]
     pub fn new() -> Self {
         Self {
+            auth: AuthConfig::Off,
+            require_auth: false,
+            unix_mode: limits::UNIX_SOCKET_MODE,
             connections_max: limits::CONNECTIONS_MAX,
             message_bytes_max: limits::MESSAGE_BYTES_MAX,
             message_bytes_max_before_initialize: limits::MESSAGE_BYTES_MAX_BEFORE_INITIALIZE,
@@ -156,6 +183,16 @@ mod tests {
         for url in ["", "http://127.0.0.1:1", "wss://127.0.0.1:1", "WS://127.0.0.1:1", "stdio", "OFF"] {
             let error = parse(url).expect_err(url);
             assert!(error.contains(&format!("unsupported --listen URL `{url}`")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_unix_mode_is_octal() {
+        assert_eq!(parse_unix_mode("660").ok(), Some(0o660));
+        assert_eq!(parse_unix_mode("0600").ok(), Some(0o600));
+        for text in ["", "8", "1777", "-1", "rw"] {
+            let error = parse_unix_mode(text).expect_err(text).to_string();
+            assert!(error.contains("--unix-socket-mode"), "{error}");
         }
     }
 

@@ -26,7 +26,8 @@ pub struct ServerConfig {
     pub outbox_bytes_max: usize,
     /// `outbox_messages_max`: messages that wait for one client.
     pub outbox_messages_max: usize,
-    /// `loaded_threads_bytes_max`: bytes of loaded threads; above it idle ones are unloaded before their time.
+    /// `loaded_threads_bytes_max`: bytes of loaded threads; above it idle ones are unloaded before their
+    /// time.
     pub loaded_threads_bytes_max: usize,
 }
 

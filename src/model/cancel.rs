@@ -9,8 +9,8 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use crate::clock::{Clock, Wait};
 use crate::sync::lock;
 
-/// The side that cancels; clones cancel the same. Its drop cancels nothing, so that a lost handle does not end
-/// a turn.
+/// The side that cancels; clones cancel the same. Its drop cancels nothing, so that a lost handle does not
+/// end a turn.
 #[derive(Debug, Clone)]
 pub struct Canceller(Arc<Mutex<Option<Sender<Infallible>>>>);
 

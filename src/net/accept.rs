@@ -34,8 +34,8 @@ pub(crate) struct Acceptor {
     pub(crate) listener: Arc<Socket>,
     /// Closed when the listener is stopped; nothing is ever sent.
     pub(crate) stopped: Receiver<()>,
-    /// Given up for a moment when there is no file descriptor left, so that clients are turned away instead of
-    /// kept waiting in the backlog.
+    /// Given up for a moment when there is no file descriptor left, so that clients are turned away instead
+    /// of kept waiting in the backlog.
     pub(crate) spare: Option<File>,
     pub(crate) backoff: Option<Duration>,
 }
@@ -45,6 +45,8 @@ impl Acceptor {
     pub(crate) fn run(mut self) {
         while !self.is_stopped() {
             match self.listener.accept() {
+                // Stopping wakes the loop with a connection of its own if the socket is a supervisor's.
+                Ok(_) if self.is_stopped() => return,
                 Ok((socket, address)) => match self.welcome(socket, &address) {
                     Ok(()) => self.backoff = None,
                     Err(error) => self.exhausted(&error),
@@ -66,7 +68,7 @@ impl Acceptor {
     /// Hands a client to a reader, or turns it away.
     fn welcome(&self, socket: Socket, address: &SockAddr) -> io::Result<()> {
         let Some(permit) = self.door.permit() else {
-            turn_away(socket);
+            turn_away(&socket);
             return Ok(());
         };
         let peer = match self.door.transport {
@@ -79,18 +81,18 @@ impl Acceptor {
         let link = Link::new(self.door.ids.next(), socket, self.door.timer.clone());
         let name = format!("c{}-rd", link.id().0);
         let connection = Connection { door: Arc::clone(&self.door), link: Arc::clone(&link), peer, permit };
-        self.door.open(link, || Worker::spawn(name, limits::STACK_BYTES_IO, move || connection.run()))
+        self.door
+            .open(Arc::clone(&link), || Worker::spawn(name, limits::STACK_BYTES_IO, move || connection.run()))
+            .inspect_err(|_| turn_away(link.socket()))
     }
 
-    /// Turns one client away if the spare descriptor makes that possible, and waits.
+    /// Turns away who is waiting, as far as the spare descriptor makes that possible, and waits.
     fn exhausted(&mut self, error: &io::Error) {
         if self.backoff.is_none() {
             tracing::warn!(%error, "no more connections can be accepted for now; trying again");
         }
-        if self.spare.take().is_some()
-            && let Ok((socket, _)) = self.listener.accept()
-        {
-            turn_away(socket);
+        if self.spare.take().is_some() {
+            self.turn_away_the_waiting();
         }
         self.spare = spare();
         let backoff = next_backoff(self.backoff);
@@ -98,6 +100,23 @@ impl Acceptor {
         let clock = self.door.timer.clock();
         // Ends early when the listener is stopped.
         let _: Wait<()> = clock.recv_deadline(&self.stopped, Some(clock.now().after(backoff)));
+    }
+}
+
+impl Acceptor {
+    /// An answer now is better than a place in a queue that does not move.
+    fn turn_away_the_waiting(&self) {
+        if self.listener.set_nonblocking(true).is_err() {
+            return;
+        }
+        for _ in 0..limits::LISTEN_BACKLOG {
+            let Ok((socket, _)) = self.listener.accept() else { break };
+            turn_away(&socket);
+        }
+        if let Err(error) = self.listener.set_nonblocking(false) {
+            // The loop would become a busy one without its back-off, which it has.
+            tracing::warn!(%error, "the listener stays non-blocking");
+        }
     }
 }
 
@@ -147,7 +166,7 @@ fn prepare_tcp(socket: &Socket) {
 }
 
 /// Tells a client that there is no room, without waiting for it.
-fn turn_away(mut socket: Socket) {
+fn turn_away(mut socket: &Socket) {
     // A fresh socket takes a few hundred bytes at once; if not, the client gets no more than the end.
     let _ = socket.set_nonblocking(true);
     let _ = socket.write_all(&full().render(false));

@@ -1,7 +1,7 @@
 //! The life of one network connection: its HTTP head, the answer or the upgrade, the WebSocket, the end.
 //!
-//! It runs on the connection's reader. Whatever happens, a panic included, the processor hears `Closed` once if
-//! it heard `Opened`, and the connection is taken off the door's list.
+//! It runs on the connection's reader. Whatever happens, a panic included, the processor hears `Closed`
+//! once if it heard `Opened`, and the connection is taken off the door's list.
 
 use std::io::Write;
 use std::net::Shutdown;
@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::door::{Door, Permit};
 use super::head::{Head, HeadError, read_head};
+use super::heartbeat::Heartbeat;
 use super::http::Answer;
 use super::link::Link;
 use super::upgrade::{Route, route, switching};
@@ -40,6 +41,19 @@ impl Drop for ClosedGuard {
             // Refused only if the processor has ended.
             let _ = self.port.send(event, 0);
         }
+    }
+}
+
+/// Ends the writer before it is waited for: without this a panic of the reader would wait for ever.
+struct WriterGuard {
+    outbox: Outbox,
+    _writer: Worker,
+}
+
+impl Drop for WriterGuard {
+    fn drop(&mut self) {
+        // If the connection is ending already, the first reason stays.
+        self.outbox.cut(Closing { code: 1011, reason: "internal error".to_owned() });
     }
 }
 
@@ -84,15 +98,32 @@ impl Connection {
                 Err(answer) => answer,
             },
         };
-        tracing::debug!(connection = link.id().0, status = answer.status, ?head, "a request was answered");
+        log_answer(link, &head, &answer);
         give(door, link, &answer, &*head.method == "HEAD");
     }
 }
 
 fn decide(door: &Door, head: &Head, is_surplus: bool) -> Route {
     match route(head, door.readiness.phase()) {
-        Route::Upgrade(_) if is_surplus => Route::Answer(full()),
-        route => route,
+        Route::Answer(answer) => Route::Answer(answer),
+        Route::Upgrade(accept) => {
+            let now_s = door.timer.clock().wall_ms() / 1000;
+            match door.auth.check(&head.authorization, now_s) {
+                Err(answer) => Route::Answer(answer),
+                Ok(()) if is_surplus => Route::Answer(full()),
+                Ok(()) => Route::Upgrade(accept),
+            }
+        }
+    }
+}
+
+/// Logs an answer, without the query, in which some clients carry secrets.
+fn log_answer(link: &Link, head: &Head, answer: &Answer) {
+    let (connection, method, path, status) = (link.id().0, &head.method, head.path(), answer.status);
+    if head.has_origin {
+        tracing::warn!(connection, %method, path, status, "a request with an Origin header was refused");
+    } else {
+        tracing::debug!(connection, %method, path, status, "a request was answered");
     }
 }
 
@@ -157,7 +188,7 @@ fn serve(
     });
     // The writer waits for the first message, which comes after the handshake.
     let writer = match start_writer(door, link, drain) {
-        Ok(writer) => writer,
+        Ok(writer) => WriterGuard { outbox: outbox.clone(), _writer: writer },
         Err(error) => {
             tracing::warn!(connection = link.id().0, %error, "no worker for a connection's writer");
             return Err(full());
@@ -199,6 +230,7 @@ fn converse(
         return (ReadEnd::Refuse(shutting_down()), None);
     }
     let closed = ClosedGuard { port: Arc::clone(&port), event: Some(NetEvent::Closed(id, InputEnd::Gone)) };
+    Heartbeat::start(link, admission.clone(), &door.config);
     let reader = WsReader {
         link: Arc::clone(link),
         outbox: outbox.clone(),
@@ -215,7 +247,7 @@ fn end(
     door: &Door,
     link: &Arc<Link>,
     outbox: &Outbox,
-    writer: Worker,
+    writer: WriterGuard,
     (ended, closed): (ReadEnd, Option<ClosedGuard>),
 ) {
     tracing::info!(connection = link.id().0, ?ended, "a client's input ended");
@@ -225,7 +257,8 @@ fn end(
             outbox.cut(shutting_down());
         }
         ReadEnd::Closed => {
-            // If the Close was the client's, the reply is in the outbox and this comes too late, as it should.
+            // If the Close was the client's, the reply is in the outbox and this comes too late, as it
+            // should.
             outbox.finish(Closing { code: 1000, reason: String::new() });
             link.shut_after(door.config.close_deadline, Shutdown::Both);
         }
@@ -237,6 +270,7 @@ fn end(
     }
     drop(writer);
     link.shut(Shutdown::Both);
+    link.stop_heartbeat();
     drop(closed);
 }
 

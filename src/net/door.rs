@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::auth::Authenticator;
 use super::link::Link;
+use super::listener::Wiring;
 use super::readiness::Readiness;
 use super::ws_reader::shutting_down;
 use super::{ConnectionId, ConnectionIds, NetInbox, Transport};
@@ -23,6 +25,7 @@ use crate::timer::TimerHandle;
 #[derive(Debug)]
 pub(crate) struct Door {
     pub(crate) config: NetConfig,
+    pub(crate) auth: Authenticator,
     pub(crate) transport: Transport,
     pub(crate) inbox: NetInbox,
     pub(crate) ids: ConnectionIds,
@@ -49,16 +52,11 @@ pub(crate) struct Permit {
 }
 
 impl Door {
-    pub(crate) fn new(
-        config: NetConfig,
-        transport: Transport,
-        inbox: NetInbox,
-        ids: ConnectionIds,
-        timer: TimerHandle,
-        readiness: Readiness,
-    ) -> Self {
+    pub(crate) fn new(config: NetConfig, auth: Authenticator, transport: Transport, wiring: Wiring) -> Self {
+        let Wiring { inbox, ids, timer, readiness } = wiring;
         Self {
             config,
+            auth,
             transport,
             inbox,
             ids,
@@ -106,11 +104,12 @@ impl Door {
         lock(&self.open).len()
     }
 
-    /// Says goodbye to everyone, and waits until all are gone.
+    /// Says goodbye to everyone behind what is queued for them (the end of a turn, perhaps), and waits until
+    /// all are gone; who has not taken it within the deadline loses the rest.
     pub(crate) fn close_all(&self) {
         for open in lock(&self.open).values() {
             match open.link.outbox() {
-                Some(outbox) => outbox.cut(shutting_down()),
+                Some(outbox) => outbox.finish(shutting_down()),
                 None => open.link.shut(Shutdown::Both),
             }
         }

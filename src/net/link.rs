@@ -6,7 +6,7 @@
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use socket2::Socket;
@@ -15,6 +15,7 @@ use super::ConnectionId;
 use crate::clock::Monotonic;
 use crate::limits;
 use crate::queue::Outbox;
+use crate::sync::lock;
 use crate::timer::{Key, TimerHandle};
 
 /// A connection's socket and what its timers look at.
@@ -30,9 +31,9 @@ pub(crate) struct Link {
     /// When the running system call of the writer began; zero between two.
     writing_since_ms: AtomicU64,
     close_sent: AtomicBool,
+    heartbeat: Mutex<Option<Key>>,
 }
 
-#[allow(dead_code, reason = "stage 2")]
 impl Link {
     /// A link over an accepted socket.
     pub(crate) fn new(id: ConnectionId, socket: Socket, timer: TimerHandle) -> Arc<Self> {
@@ -45,12 +46,18 @@ impl Link {
             last_read_ms: AtomicU64::new(now),
             writing_since_ms: AtomicU64::new(0),
             close_sent: AtomicBool::new(false),
+            heartbeat: Mutex::new(None),
         })
     }
 
     /// The connection's id.
     pub(crate) fn id(&self) -> ConnectionId {
         self.id
+    }
+
+    /// The socket, before the connection has a reader.
+    pub(crate) fn socket(&self) -> &Socket {
+        &self.socket
     }
 
     /// The connection's timers.
@@ -87,6 +94,18 @@ impl Link {
     /// True once the server's Close was written.
     pub(crate) fn is_close_sent(&self) -> bool {
         self.close_sent.load(Ordering::Relaxed)
+    }
+
+    /// Remembers the armed heartbeat.
+    pub(crate) fn set_heartbeat(&self, key: Key) {
+        *lock(&self.heartbeat) = Some(key);
+    }
+
+    /// Takes the heartbeat back, so that it does not stay in the timer after the connection.
+    pub(crate) fn stop_heartbeat(&self) {
+        if let Some(key) = lock(&self.heartbeat).take() {
+            self.timer.cancel(key);
+        }
     }
 
     /// Shuts the socket down; whoever waits in a read or a write is woken.

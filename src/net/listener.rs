@@ -1,20 +1,23 @@
 //! The listener: binds, accepts, and owns every connection that came through it.
 //!
-//! Started and dropped by whoever runs the server. Dropping it stops accepting, says goodbye to all clients and
-//! waits until their workers have ended.
+//! Started and dropped by whoever runs the server. Dropping it stops accepting, says goodbye to all clients
+//! and waits until their workers have ended.
 
 use std::fmt::Write as _;
 use std::io;
-use std::net::Shutdown;
-use std::path::PathBuf;
+use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use crossbeam_channel::{Sender, bounded};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::accept::{Acceptor, spare};
+use super::auth::Authenticator;
 use super::door::Door;
 use super::readiness::Readiness;
+use super::unix::{self, SocketFile};
 use super::{ConnectionIds, NetInbox, Transport};
 use crate::config::net::{Endpoint, NetConfig};
 use crate::error::StartError;
@@ -28,32 +31,91 @@ pub struct Listener {
     door: Arc<Door>,
     socket: Arc<Socket>,
     bound: Endpoint,
-    notes: Vec<String>,
+    note: &'static str,
+    is_adopted: bool,
     /// Taken to stop the accept loop.
     stop: Option<Sender<()>>,
     accept: Option<Worker>,
+    /// Its drop removes the file.
+    _file: Option<SocketFile>,
+}
+
+/// What a listener is connected with.
+#[derive(Debug)]
+pub struct Wiring {
+    /// Where the clients' messages go.
+    pub inbox: NetInbox,
+    /// Gives each connection its id.
+    pub ids: ConnectionIds,
+    /// For the deadlines.
+    pub timer: TimerHandle,
+    /// For `/readyz`.
+    pub readiness: Readiness,
 }
 
 impl Listener {
     /// Binds `endpoint` and begins to accept.
     ///
     /// # Errors
-    /// The endpoint cannot be bound, or there is no worker for the accept loop.
-    pub fn start(
+    /// The secrets cannot be read, auth is required and missing, the endpoint cannot be bound, or there is no
+    /// worker for the accept loop.
+    pub fn start(config: NetConfig, endpoint: &Endpoint, wiring: Wiring) -> Result<Self, StartError> {
+        let auth = Authenticator::load(&config.auth)?;
+        check_exposure(&config, endpoint, &auth)?;
+        let (socket, bound, file) = match endpoint {
+            Endpoint::Tcp(address) => {
+                let (socket, bound) = bind_tcp(*address)?;
+                (socket, Endpoint::Tcp(bound), None)
+            }
+            Endpoint::Unix(path) => {
+                let (socket, file) = unix::bind(path, config.unix_mode)?;
+                (socket, endpoint.clone(), Some(file))
+            }
+        };
+        Self::run(config, auth, socket, bound, file, wiring)
+    }
+
+    /// Accepts on a listening socket that a supervisor has passed ([`crate::sys::activation`]). The socket
+    /// stays the supervisor's: it is neither shut down nor removed at the end.
+    ///
+    /// # Errors
+    /// As [`Listener::start`], or the socket is neither TCP nor a unix socket.
+    pub fn adopt(config: NetConfig, socket: OwnedFd, wiring: Wiring) -> Result<Self, StartError> {
+        let auth = Authenticator::load(&config.auth)?;
+        let socket = Socket::from(socket);
+        // A supervisor may have made it non-blocking, and the accept loop waits.
+        let address = socket
+            .set_nonblocking(false)
+            .and_then(|()| socket.local_addr())
+            .map_err(|error| StartError::io("cannot use the passed socket", error))?;
+        let bound = match (address.as_socket(), address.as_pathname()) {
+            (Some(address), _) => Endpoint::Tcp(address),
+            (None, Some(path)) => Endpoint::Unix(path.to_owned()),
+            (None, None) => {
+                let text = "the passed socket is neither TCP nor a unix socket with a path";
+                return Err(StartError::Other(text.to_owned()));
+            }
+        };
+        check_exposure(&config, &bound, &auth)?;
+        let mut listener = Self::run(config, auth, socket, bound, None, wiring)?;
+        listener.is_adopted = true;
+        Ok(listener)
+    }
+
+    fn run(
         config: NetConfig,
-        endpoint: &Endpoint,
-        inbox: NetInbox,
-        ids: ConnectionIds,
-        timer: TimerHandle,
-        readiness: Readiness,
+        auth: Authenticator,
+        socket: Socket,
+        bound: Endpoint,
+        file: Option<SocketFile>,
+        wiring: Wiring,
     ) -> Result<Self, StartError> {
-        let (socket, bound) = bind(endpoint)?;
         let transport = match &bound {
             Endpoint::Tcp(_) => Transport::WebSocket,
             Endpoint::Unix(_) => Transport::Unix,
         };
-        let notes = vec![note(&bound).to_owned()];
-        let door = Arc::new(Door::new(config, transport, inbox, ids, timer, readiness));
+        let note = note(&bound, &auth);
+        let door = Arc::new(Door::new(config, auth, transport, wiring));
         let socket = Arc::new(socket);
         let (stop, stopped) = bounded(0);
         let acceptor = Acceptor {
@@ -66,7 +128,8 @@ impl Listener {
         let accept = Worker::spawn("accept0", limits::STACK_BYTES_IO, move || acceptor.run())
             .map_err(|error| StartError::io("cannot start the accept worker", error))?;
         tracing::info!(endpoint = %url(&bound), "listening");
-        Ok(Self { door, socket, bound, notes, stop: Some(stop), accept: Some(accept) })
+        let (stop, accept) = (Some(stop), Some(accept));
+        Ok(Self { door, socket, bound, note, is_adopted: false, stop, accept, _file: file })
     }
 
     /// Where it listens, with the port that the operating system chose.
@@ -83,9 +146,7 @@ impl Listener {
             // Writing to memory does not fail.
             let _ = writeln!(text, "  readyz: http://{address}/readyz\n  healthz: http://{address}/healthz");
         }
-        for note in &self.notes {
-            let _ = writeln!(text, "  note: {note}");
-        }
+        let _ = writeln!(text, "  note: {}", self.note);
         text
     }
 
@@ -98,11 +159,34 @@ impl Listener {
     /// Lets nobody in any more; open connections stay.
     pub fn stop_accepting(&mut self) {
         if self.stop.take().is_some() {
-            // On Linux this makes a waiting `accept` fail, and refuses whoever comes.
-            if let Err(error) = self.socket.shutdown(Shutdown::Both) {
-                tracing::warn!(%error, "the listener could not be shut down");
+            if let Err(error) = self.wake_accept() {
+                tracing::warn!(%error, "the accept loop could not be woken and is left behind");
+                std::mem::forget(self.accept.take());
             }
             drop(self.accept.take());
+        }
+    }
+}
+
+impl Listener {
+    fn wake_accept(&self) -> io::Result<()> {
+        if !self.is_adopted {
+            // On Linux this makes a waiting `accept` fail, and refuses whoever comes.
+            return self.socket.shutdown(Shutdown::Both);
+        }
+        // A shutdown would close the supervisor's socket, too, on which the next process is to listen.
+        match &self.bound {
+            Endpoint::Tcp(address) => {
+                let mut address = *address;
+                if address.ip().is_unspecified() {
+                    address.set_ip(match address {
+                        SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                        SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+                    });
+                }
+                TcpStream::connect(address).map(drop)
+            }
+            Endpoint::Unix(path) => UnixStream::connect(path).map(drop),
         }
     }
 }
@@ -114,32 +198,34 @@ impl Drop for Listener {
     }
 }
 
-fn bind(endpoint: &Endpoint) -> Result<(Socket, Endpoint), StartError> {
-    let url = url(endpoint);
-    let cannot = |error: io::Error| StartError::io(format_args!("cannot listen on {url}"), error);
-    match endpoint {
-        Endpoint::Tcp(address) => {
-            let bind = || {
-                let socket = Socket::new(Domain::for_address(*address), Type::STREAM, None)?;
-                // Else a restart would fail for a minute on what the last run's connections left behind.
-                socket.set_reuse_address(true)?;
-                socket.bind(&SockAddr::from(*address))?;
-                socket.listen(limits::LISTEN_BACKLOG)?;
-                let bound = socket.local_addr()?.as_socket().unwrap_or(*address);
-                Ok((socket, Endpoint::Tcp(bound)))
-            };
-            bind().map_err(cannot)
-        }
-        Endpoint::Unix(path) => {
-            let bind = || {
-                let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-                socket.bind(&SockAddr::unix(path)?)?;
-                socket.listen(limits::LISTEN_BACKLOG)?;
-                Ok((socket, Endpoint::Unix(PathBuf::from(path))))
-            };
-            bind().map_err(cannot)
-        }
+fn bind_tcp(address: SocketAddr) -> Result<(Socket, SocketAddr), StartError> {
+    let bind = || {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        // Else a restart would fail for a minute on what the last run's connections left behind.
+        socket.set_reuse_address(true)?;
+        socket.bind(&SockAddr::from(address))?;
+        socket.listen(limits::LISTEN_BACKLOG)?;
+        let bound = socket.local_addr()?.as_socket().unwrap_or(address);
+        Ok((socket, bound))
+    };
+    bind().map_err(|error| StartError::io(format_args!("cannot listen on ws://{address}"), error))
+}
+
+/// Everyone on the network may come in without auth: that is worth a warning, or a refusal if it was asked
+/// for.
+fn check_exposure(config: &NetConfig, endpoint: &Endpoint, auth: &Authenticator) -> Result<(), StartError> {
+    if endpoint.is_local() || !auth.is_off() {
+        return Ok(());
     }
+    let url = url(endpoint);
+    if config.require_auth {
+        return Err(StartError::Other(format!(
+            "refusing to start non-loopback websocket listener {url} without auth, as `--require-auth` asks; \
+             configure `--ws-auth capability-token` or `--ws-auth signed-bearer-token`"
+        )));
+    }
+    tracing::warn!(endpoint = %url, "the listener is reachable from other machines without auth");
+    Ok(())
 }
 
 fn url(endpoint: &Endpoint) -> String {
@@ -149,12 +235,15 @@ fn url(endpoint: &Endpoint) -> String {
     }
 }
 
-fn note(bound: &Endpoint) -> &'static str {
+fn note(bound: &Endpoint, auth: &Authenticator) -> &'static str {
     match bound {
         Endpoint::Unix(_) => "reachable only through this socket's file permissions",
         Endpoint::Tcp(_) if bound.is_local() => {
             "binds localhost only (use SSH port-forwarding for remote access)"
         }
-        Endpoint::Tcp(_) => "auth is off: configure --ws-auth before real remote use",
+        Endpoint::Tcp(_) if auth.is_off() => {
+            "auth is off; configure `--ws-auth` before real remote use (`--require-auth` insists on it)"
+        }
+        Endpoint::Tcp(_) => "websocket auth is required for non-localhost listeners",
     }
 }

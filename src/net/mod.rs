@@ -1,24 +1,29 @@
 //! Transports: bytes of stdio, WebSockets and unix sockets to and from [`crate::rpc`] messages.
 //!
-//! It knows connections and the envelope, and no method, session or thread. Each connection has a reader and a
-//! writer worker. The reader decodes and feeds the shared inbox; the writer alone touches the writing side of
-//! the socket or pipe and drains the connection's outbox.
+//! It knows connections and the envelope, and no method, session or thread. Each connection has a reader
+//! and a writer worker. The reader decodes and feeds the shared inbox; the writer alone touches the writing
+//! side of the socket or pipe and drains the connection's outbox.
 
 mod accept;
+mod auth;
 mod connection;
 mod door;
 mod frame_watch;
 mod head;
+mod heartbeat;
 mod http;
+#[cfg(feature = "jwt")]
+mod jwt;
 mod link;
 mod listener;
 mod readiness;
 pub mod stdio;
+mod unix;
 mod upgrade;
 mod ws_reader;
 mod ws_writer;
 
-pub use listener::Listener;
+pub use listener::{Listener, Wiring};
 pub use readiness::{Phase, Readiness};
 
 use std::sync::Arc;
@@ -83,7 +88,8 @@ impl Admission {
     }
 }
 
-/// A new connection.
+/// A new connection. Whoever holds this may still write to the client; when it is dropped the output ends
+/// behind what is queued, so that a client whose connection was never looked at does not wait for ever.
 #[derive(Debug)]
 pub struct Opened {
     /// Its id.
@@ -96,6 +102,13 @@ pub struct Opened {
     pub peer: String,
     /// To be told when the client is initialized.
     pub admission: Admission,
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        // Who has closed the connection before has said why.
+        self.outbox.finish(ws_reader::shutting_down());
+    }
 }
 
 /// How a connection's input ended.

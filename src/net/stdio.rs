@@ -16,7 +16,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use super::{Admission, ConnectionId, ConnectionIds, InputEnd, NetEvent, NetInbox, Opened, Transport};
 use crate::error::StartError;
 use crate::limits;
-use crate::queue::{Batch, Closing, InboxPort, Next, Outbox, OutboxDrain, OutboxLimits, Overflow};
+use crate::queue::{Batch, InboxPort, Next, Outbox, OutboxDrain, OutboxLimits, Overflow};
 use crate::rpc::{Reason, RpcError, Undecodable, decode};
 use crate::sys::worker::Worker;
 
@@ -85,19 +85,14 @@ impl Stdio {
                     peer: "stdio".to_owned(),
                     admission: Admission::default(),
                 };
-                let outbox = opened.outbox.clone();
-                let opened = port.send(NetEvent::Opened(opened), 0);
+                // An error of either send means that the processor has ended before us.
+                if port.send(NetEvent::Opened(opened), 0).is_err() {
+                    return;
+                }
                 let mut lines =
                     Lines { id, port, line: Vec::new(), skipping: false, max: config.message_bytes_max };
-                let ended = opened.and_then(|()| {
-                    let end = read_lines(File::from(input), &wake_reader, &mut lines);
-                    lines.port.send(NetEvent::Closed(id, end), 0)
-                });
-                if ended.is_err() {
-                    // The processor has ended before us, perhaps before it knew of this connection: then
-                    // nobody else ends the output, and a client would wait for its answers for ever.
-                    outbox.finish(Closing { code: 1001, reason: "the server has stopped".to_owned() });
-                }
+                let end = read_lines(File::from(input), &wake_reader, &mut lines);
+                let _ = lines.port.send(NetEvent::Closed(id, end), 0);
             }
         })
         .map_err(started)?;

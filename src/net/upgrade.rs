@@ -1,7 +1,7 @@
 //! What a request gets: a plain answer, or a WebSocket.
 //!
-//! Pure decisions on a [`Head`]; it touches no socket. The order is the reference's: `Origin`, probes, the form
-//! of the upgrade, and authorization last.
+//! Pure decisions on a [`Head`]; it touches no socket. The order is the reference's: `Origin`, probes, the
+//! form of the upgrade, and authorization last.
 
 use tungstenite::handshake::derive_accept_key;
 

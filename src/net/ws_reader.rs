@@ -1,8 +1,8 @@
 //! The reading half of a WebSocket: from the socket to the processor's inbox.
 //!
-//! It runs on the connection's reader, which owns the tungstenite `WebSocket`. What tungstenite wants to write
-//! (pongs, the reply to a Close) goes to the outbox's control lane. It knows the JSON-RPC envelope and no
-//! method.
+//! It runs on the connection's reader, which owns the tungstenite `WebSocket`. What tungstenite wants to
+//! write (pongs, the reply to a Close) goes to the outbox's control lane. It knows the JSON-RPC envelope
+//! and no method.
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;

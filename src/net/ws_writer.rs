@@ -27,6 +27,8 @@ pub(crate) fn run(mut drain: OutboxDrain, link: &Arc<Link>, close_deadline: Dura
             Ok(Written::Open) => {}
             Ok(Written::Close) => {
                 link.note_close_sent();
+                // Nothing follows a Close, and a client need not wait for the server's end.
+                link.shut(Shutdown::Write);
                 // From here the client has this long to answer; the reader waits for that.
                 link.shut_after(close_deadline, Shutdown::Both);
                 return;

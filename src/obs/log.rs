@@ -1,8 +1,8 @@
 //! Logs: one line an event on stderr, through a bounded lane and a worker of its own.
 //!
 //! No worker ever waits for stderr. A worker that logs makes its line and puts it into the lane; the `log`
-//! worker, which starts with the first line, writes it. When the lane is full the line is dropped and counted,
-//! and the count becomes a line as soon as the log moves again. Panics take the same way.
+//! worker, which starts with the first line, writes it. When the lane is full the line is dropped and
+//! counted, and the count becomes a line as soon as the log moves again. Panics take the same way.
 
 mod filter;
 mod lane;
@@ -33,8 +33,8 @@ const TARGET_PANIC: &str = "app_server::panic";
 
 /// Switches logging on for this process; `filter` is the value of `RUST_LOG`.
 ///
-/// Installs the global subscriber and the panic hook, so it is called once, from `main`. If there already is a
-/// global subscriber, that one stays.
+/// Installs the global subscriber and the panic hook, so it is called once, from `main`. If there already
+/// is a global subscriber, that one stays.
 #[must_use = "dropping the guard ends the log"]
 pub fn init(filter: Option<&str>) -> LogGuard {
     let lane = Lane::new(LOG_LINES, lane::stderr(), Clock::real());

@@ -93,8 +93,8 @@ impl<T> InboxDrain<T> {
 
 impl<T> Drop for InboxDrain<T> {
     fn drop(&mut self) {
-        // First the sign, then the emptying: a sender that slips in between sees the sign at its next message,
-        // and one that sleeps is woken by its messages' charges or by the closed byte budget.
+        // First the sign, then the emptying: a sender that slips in between sees the sign at its next
+        // message, and one that sleeps is woken by its messages' charges or by the closed byte budget.
         self.bytes.close();
         while self.receiver.try_recv().is_ok() {}
     }
@@ -110,6 +110,10 @@ impl<T> InboxPort<T> {
             return Err(Refused::Ended);
         }
         let charges = (self.messages.take(1), self.bytes.take(bytes));
+        // The end may be what made room: then the message would only be thrown away.
+        if self.bytes.is_closed() {
+            return Err(Refused::Ended);
+        }
         self.sender.send(Entry { item, charges }).map_err(|_| Refused::Ended)
     }
 
@@ -124,6 +128,9 @@ impl<T> InboxPort<T> {
         }
         let own = self.messages.take(1);
         let Some(shared) = self.bytes.try_take(bytes) else { return Err(Refused::Full(item)) };
+        if self.bytes.is_closed() {
+            return Err(Refused::Ended);
+        }
         match self.sender.try_send(Entry { item, charges: (own, shared) }) {
             Ok(()) => Ok(()),
             Err(TrySendError::Full(entry)) => Err(Refused::Full(entry.item)),

@@ -1,4 +1,5 @@
-//! A small queue whose receiver can stop without losing anything: it closes only when it is empty, in one step.
+//! A small queue whose receiver can stop without losing anything: it closes only when it is empty, in one
+//! step.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};

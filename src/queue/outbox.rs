@@ -6,6 +6,7 @@
 //! wait ([`Overflow::Wait`], for stdio, where nobody else can be disturbed).
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::{Arc, Condvar, Mutex};
 
 use bytes::Bytes;
@@ -89,7 +90,7 @@ struct Shared {
     room: Condvar,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
     control: VecDeque<Bytes>,
     data: VecDeque<Bytes>,
@@ -99,6 +100,17 @@ struct State {
     closing: Option<Closing>,
     writer_waits: bool,
     writer_gone: bool,
+}
+
+/// Without the messages: what clients are told must not get into a log by way of a debug form.
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State")
+            .field("messages", &self.messages)
+            .field("bytes", &self.bytes)
+            .field("closing", &self.closing)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Outbox {

@@ -1,8 +1,9 @@
 //! From the text of a message to its kind and parts.
 //!
-//! The kind is decided by the keys: `method` and `id` make a request, `method` alone a notification, `id` with
-//! `result` or `error` an answer to one of our requests. Unlike the reference, nothing that asks for an answer
-//! is met with silence: what cannot be decoded gets an error, with the id if there was a usable one.
+//! The kind is decided by the keys: `method` and `id` make a request, `method` alone a notification, `id`
+//! with `result` or `error` an answer to one of our requests. Unlike the reference, nothing that asks for
+//! an answer is met with silence: what cannot be decoded gets an error, with the id if there was a usable
+//! one.
 
 use std::borrow::Cow;
 

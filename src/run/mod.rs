@@ -1,7 +1,9 @@
-//! What the binary does: serve, answer one prompt, bridge. Puts the parts together and takes them apart again.
+//! What the binary does: serve, answer one prompt, bridge. Puts the parts together and takes them apart
+//! again.
 
 mod assembly;
 mod oneshot;
+pub mod proxy;
 mod serve;
 mod shown;
 
@@ -9,8 +11,14 @@ pub use assembly::{Assembly, Ended};
 pub use oneshot::exec;
 pub use serve::serve;
 
-use crate::cli::Command;
+use crate::cli::{Command, ProxyArgs};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::config::net::{Endpoint, Listen};
 use crate::error::{Exit, StartError};
+use crate::limits;
+use crate::timer::TimerWorker;
+use proxy::{ProxyConfig, Target};
 
 /// Carries out a command line.
 ///
@@ -20,12 +28,28 @@ pub fn run(command: Command) -> Result<Exit, StartError> {
     match command {
         Command::Serve(args) => serve(&args),
         Command::Exec(args) => exec(&args),
-        Command::Proxy(args) => {
-            Err(StartError::Other(format!("cannot bridge to {}: not in this build", args.url)))
-        }
+        Command::Proxy(args) => bridge(&args),
         Command::Help(topic) => print(&crate::cli::help(topic)),
         Command::Version => print(&format!("app-server {}\n", crate::server::VERSION)),
     }
+}
+
+/// Bridges stdin and stdout to a running server.
+fn bridge(args: &ProxyArgs) -> Result<Exit, StartError> {
+    let config = Config::from_process_env(&args.config)?;
+    let target = match Listen::parse(&args.url, &config.home) {
+        // An empty path is the socket below the home.
+        Ok(Listen::Socket(Endpoint::Unix(path))) => Target::Unix(path),
+        _ => Target::parse(&args.url)?,
+    };
+    let token = match &args.token_env {
+        Some(name) => Some(ProxyConfig::token_from(name, std::env::var(name).ok())?),
+        None => None,
+    };
+    let proxy = ProxyConfig { target, token, drain_deadline: limits::PROXY_DRAIN_DEADLINE };
+    let (_worker, timer) =
+        TimerWorker::start(Clock::real()).map_err(|error| StartError::io("cannot start the proxy", error))?;
+    proxy::run(&proxy, &timer, std::io::stdin(), std::io::stdout()).map(|()| Exit::Done)
 }
 
 /// Writes to stdout what the user asked for; a reader that has had enough is no failure.

@@ -10,22 +10,27 @@ use super::{Assembly, Ended};
 use crate::cli::ServeArgs;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::config::net::auth::AuthConfig;
 use crate::config::net::{Endpoint, Listen, NetConfig};
 use crate::error::{Exit, StartError};
 use crate::limits;
 use crate::net::stdio::{Stdio, StdioConfig};
-use crate::net::{Listener, Phase, Readiness};
+use crate::net::{Listener, Phase, Readiness, Wiring};
 use crate::proto::SessionSource;
 use crate::queue::{Closing, Outbox};
 use crate::server::{Event, EventSender, StopCause};
+use crate::sys::notify::Supervisor;
 use crate::sys::signals::{Signal, SignalWorker};
+use crate::sys::{activation, rlimit};
 use crate::timer::TimerHandle;
 
-/// Serves as the command line asks.
+/// Serves as the command line asks, or on the socket that a supervisor passed.
 ///
 /// # Errors
 /// What kept the server from starting, or from serving on.
 pub fn serve(args: &ServeArgs) -> Result<Exit, StartError> {
+    // Before anything else opens a file: the passed socket is known by its number.
+    let passed = activation::take()?;
     let config = Config::from_process_env(&args.config)?;
     for key in &config.unknown_keys {
         tracing::debug!(%key, "a configuration key means nothing here and is ignored");
@@ -33,15 +38,39 @@ pub fn serve(args: &ServeArgs) -> Result<Exit, StartError> {
     for flag in &args.ignored {
         tracing::debug!(%flag, "a flag is accepted for compatibility and ignored");
     }
-    match Listen::parse(&args.listen, &config.home)? {
-        Listen::Stdio => serve_stdio(&config),
-        Listen::Socket(endpoint) => serve_network(&config, &endpoint),
-        Listen::Off => Err(StartError::Usage(
-            "no transport configured: `--listen off` leaves nothing to serve; use stdio://, ws://IP:PORT or \
-             unix://PATH"
-                .to_owned(),
-        )),
-    }
+    // Checked on every transport: a flag that is misused should not wait for the day it matters.
+    let auth = AuthConfig::from_flags(&args.auth)?;
+    let door = match (passed, Listen::parse(&args.listen, &config.home)?) {
+        (Some(socket), _) => Door::Passed(socket),
+        (None, Listen::Socket(endpoint)) => Door::Endpoint(endpoint),
+        (None, Listen::Stdio) => return serve_stdio(&config),
+        (None, Listen::Off) => {
+            return Err(StartError::Usage(
+                "no transport configured: `--listen off` leaves nothing to serve; use stdio://, \
+                 ws://IP:PORT or unix://PATH"
+                    .to_owned(),
+            ));
+        }
+    };
+    let net = NetConfig {
+        auth,
+        require_auth: config.server.require_auth,
+        unix_mode: args.unix_socket_mode.unwrap_or(limits::UNIX_SOCKET_MODE),
+        connections_max: config.server.max_connections,
+        message_bytes_max: config.server.message_bytes_max,
+        outbox_messages: config.server.outbox_messages_max,
+        outbox_bytes: config.server.outbox_bytes_max,
+        ..NetConfig::new()
+    };
+    serve_network(&config, net, door)
+}
+
+/// Where network clients come in.
+enum Door {
+    /// A socket that a supervisor opened.
+    Passed(OwnedFd),
+    /// A socket to be opened here.
+    Endpoint(Endpoint),
 }
 
 /// The process's working directory, which threads start in.
@@ -87,33 +116,33 @@ fn own(stream: impl AsFd) -> Result<OwnedFd, StartError> {
         .map_err(|error| StartError::io("cannot use stdin and stdout; are they closed?", error))
 }
 
-fn serve_network(config: &Config, endpoint: &Endpoint) -> Result<Exit, StartError> {
+fn serve_network(config: &Config, net: NetConfig, door: Door) -> Result<Exit, StartError> {
+    if let Err(error) = rlimit::raise_open_files() {
+        tracing::warn!(%error, "the limit of open files stays as it is; each connection needs two");
+    }
     let clock = Clock::real();
-    let readiness = Readiness::default();
-    let draining = readiness.clone();
+    let (readiness, supervisor) = (Readiness::default(), Supervisor::from_env());
+    let (draining, told) = (readiness.clone(), supervisor.clone());
     let assembly =
         Assembly::start(config, &working_directory()?, SessionSource::VsCode, &clock, move || {
             draining.set(Phase::Draining);
+            told.stopping();
         })?;
     let (signals, _signalled) = watch_signals(&assembly, None)?;
-    let net = NetConfig {
-        connections_max: config.server.max_connections,
-        message_bytes_max: config.server.message_bytes_max,
-        outbox_messages: config.server.outbox_messages_max,
-        outbox_bytes: config.server.outbox_bytes_max,
-        ..NetConfig::new()
+    let wiring = Wiring {
+        inbox: assembly.inbox.clone(),
+        ids: assembly.ids.clone(),
+        timer: assembly.timer.clone(),
+        readiness: readiness.clone(),
     };
-    let listener = Listener::start(
-        net,
-        endpoint,
-        assembly.inbox.clone(),
-        assembly.ids.clone(),
-        assembly.timer.clone(),
-        readiness.clone(),
-    )?;
+    let listener = match door {
+        Door::Passed(socket) => Listener::adopt(net, socket, wiring)?,
+        Door::Endpoint(endpoint) => Listener::start(net, &endpoint, wiring)?,
+    };
     readiness.set(Phase::Ready);
     // Who starts us reads the address from here; a closed stderr is no reason not to serve.
     let _ = std::io::stderr().write_all(listener.banner().as_bytes());
+    supervisor.ready();
     let ended = assembly.wait();
     drop(listener);
     drop(signals);

@@ -40,7 +40,8 @@ fn plain(value: &toml::Value, all_secret: bool) -> Value {
     }
 }
 
-/// Names of environment variables (`env_key`) are no secrets; limits in tokens are numbers and never get here.
+/// Names of environment variables (`env_key`) are no secrets; limits in tokens are numbers and never get
+/// here.
 fn is_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     SECRET_WORDS.iter().any(|word| key.contains(word))

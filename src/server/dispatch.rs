@@ -1,7 +1,8 @@
 //! The methods: one line each, saying where it runs.
 //!
-//! `here` answers in the processor, at once. `store` makes a job for the store worker, which reads and encodes;
-//! the processor only sends. `later` takes the duty to answer along and answers when something has happened.
+//! `here` answers in the processor, at once. `store` makes a job for the store worker, which reads and
+//! encodes; the processor only sends. `later` takes the duty to answer along and answers when something has
+//! happened.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -171,7 +172,8 @@ fn decode<P: DeserializeOwned>(
 
 fn invalid_params(error: &serde_json::Error) -> RpcError {
     let text = error.to_string();
-    // Where in the message it was helps nobody who wrote it with a serializer, and the reference leaves it out.
+    // Where in the message it was helps nobody who wrote it with a serializer, and the reference leaves it
+    // out.
     let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
     RpcError::invalid_request(format!("Invalid request: {text}")).with(Reason::InvalidParams)
 }

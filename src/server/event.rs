@@ -67,8 +67,8 @@ pub struct EventSender {
 pub struct QueueFull;
 
 impl Events {
-    /// The queues of a new server: where transports put messages, where workers tell events, and the ends that
-    /// the processor takes.
+    /// The queues of a new server: where transports put messages, where workers tell events, and the ends
+    /// that the processor takes.
     #[must_use]
     pub fn new() -> (NetInbox, EventSender, Self) {
         let (inbox, net) =
@@ -97,8 +97,8 @@ impl EventSender {
         }
     }
 
-    /// Tells the processor ahead of everything else; never waits. Dropped if the lane is full, which takes more
-    /// signals than anybody means.
+    /// Tells the processor ahead of everything else; never waits. Dropped if the lane is full, which takes
+    /// more signals than anybody means.
     pub fn tell_first(&self, event: Event) {
         if self.control.try_send(event).is_err() {
             tracing::debug!("a control event was dropped");

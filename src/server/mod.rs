@@ -1,8 +1,8 @@
 //! The server: one processor that owns all state, and the handlers of the methods.
 //!
-//! It is the only place that knows connections and agent threads both. The processor runs on the worker `proc`
-//! and never blocks (but for a stdio outbox, whose only victim is its own client). It learns of the outside by
-//! [`Event`]s and answers through outboxes; long work is done by the store and the turns.
+//! It is the only place that knows connections and agent threads both. The processor runs on the worker
+//! `proc` and never blocks (but for a stdio outbox, whose only victim is its own client). It learns of the
+//! outside by [`Event`]s and answers through outboxes; long work is done by the store and the turns.
 
 mod dispatch;
 mod ending;
@@ -33,7 +33,8 @@ pub struct Facts {
     pub config: serde_json::Map<String, serde_json::Value>,
     /// Providers beside the built-in ones: id, name, base URL.
     pub providers: Vec<ProviderFacts>,
-    /// A thread without subscribers and turn is unloaded after this, unless it was started with its own delay.
+    /// A thread without subscribers and turn is unloaded after this, unless it was started with its own
+    /// delay.
     pub unload_delay: std::time::Duration,
     /// Bytes of loaded threads above which idle ones are unloaded before their time.
     pub loaded_bytes_max: usize,

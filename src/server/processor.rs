@@ -73,8 +73,8 @@ impl Processor {
                 turn.handle.canceller.cancel();
             }
         }
-        // From here on transports and turns find nobody and stop by themselves; dropping the threads waits for
-        // the turns' workers.
+        // From here on transports and turns find nobody and stop by themselves; dropping the threads waits
+        // for the turns' workers.
         drop(events);
         cause
     }
@@ -126,7 +126,12 @@ impl Processor {
     fn on_net(&mut self, event: NetEvent) {
         match event {
             NetEvent::Opened(opened) => {
-                tracing::info!(connection = opened.id.0, transport = opened.transport.as_str(), peer = %opened.peer, "connection opened");
+                tracing::info!(
+                    connection = opened.id.0,
+                    transport = opened.transport.as_str(),
+                    peer = %opened.peer,
+                    "connection opened"
+                );
                 self.sessions.open(opened);
             }
             NetEvent::Message(connection, message) => self.on_message(connection, message),
@@ -167,13 +172,13 @@ impl Processor {
             "connection closed"
         );
         for thread in &session.subscriptions {
-            self.threads.unsubscribe(*thread, connection);
+            self.unsubscribe(connection, *thread);
         }
         self.on_connection_gone(session.transport);
     }
 
-    /// Runs `work` on the store's worker and `then` with its outcome in the processor, together with the duty to
-    /// answer. A full queue is told to the client at once.
+    /// Runs `work` on the store's worker and `then` with its outcome in the processor, together with the
+    /// duty to answer. A full queue is told to the client at once.
     pub(super) fn write_then<T: Send + 'static>(
         &self,
         store: &StoreHandle,

@@ -56,13 +56,17 @@ impl Session {
     }
 
     /// Lets the transport know that the client has said who it is.
-    pub(super) fn admit(&mut self, mut client: Client) {
+    pub(super) fn admit(&self) {
+        self.opened.admission.admit();
+    }
+
+    /// Makes the client one that hears broadcasts.
+    pub(super) fn introduce(&mut self, mut client: Client) {
         if client.opted_out.len() > limits::OPT_OUT_METHODS_MAX {
             tracing::warn!(connection = self.id.0, "too many opted-out methods; the list is ignored");
             client.opted_out.clear();
         }
         self.client = Some(client);
-        self.opened.admission.admit();
     }
 
     /// True if the client has the experimental capability.

@@ -1,7 +1,7 @@
 //! Unloading threads that nobody needs: after a time of idleness, and when memory is short.
 //!
-//! A thread without a turn has no worker, so letting it go is one step of the processor: there is no moment in
-//! which it is half gone, and a resume finds it either loaded or stored.
+//! A thread without a turn has no worker, so letting it go is one step of the processor: there is no moment
+//! in which it is half gone, and a resume finds it either loaded or stored.
 
 use super::event::Event;
 use super::processor::Processor;
@@ -88,8 +88,8 @@ impl Processor {
         self.broadcast(&ThreadClosed { thread_id: &id.to_string() });
     }
 
-    /// Takes a thread without a turn out of memory, gives it up in the store, and tells everybody that it is not
-    /// loaded any more. False if it was not.
+    /// Takes a thread without a turn out of memory, gives it up in the store, and tells everybody that it
+    /// is not loaded any more. False if it was not.
     pub(super) fn let_go(&mut self, id: ThreadId) -> bool {
         let Some(thread) = self.threads.remove(id) else { return false };
         if let Some((key, _)) = thread.idle.timer {
@@ -128,7 +128,8 @@ fn say_due(events: &super::EventSender, timer: &crate::timer::TimerHandle, id: T
     }
 }
 
-/// Gives a thread up in the store: an ephemeral one leaves nothing behind, any other is free for the next writer.
+/// Gives a thread up in the store: an ephemeral one leaves nothing behind, any other is free for the next
+/// writer.
 fn give_up(thread: LoadedThread) {
     let (id, ephemeral) = (thread.record.id, thread.ephemeral);
     let queued = thread.store.write(

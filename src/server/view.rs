@@ -83,8 +83,8 @@ impl Running<'_> {
     }
 }
 
-/// A stored turn as clients see it. A turn that the store shows as open, and that runs nowhere, was cut off with
-/// its process: it is shown as interrupted.
+/// A stored turn as clients see it. A turn that the store shows as open, and that runs nowhere, was cut off
+/// with its process: it is shown as interrupted.
 pub(super) fn turn(
     record: &TurnRecord,
     items: &[ItemRecord],

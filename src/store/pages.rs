@@ -10,7 +10,8 @@ use super::records::{
     TurnRecord, TurnState,
 };
 
-const TURN_COLUMNS: &str = "turns.id, turns.state, turns.error, turns.started_at_ms, turns.completed_at_ms, turns.ordinal, turns.key";
+const TURN_COLUMNS: &str = "turns.id, turns.state, turns.error, turns.started_at_ms, turns.completed_at_ms, \
+    turns.ordinal, turns.key";
 const ITEM_COLUMNS: &str = "items.id, turns.id, items.kind, items.body, items.started_at_ms, \
     items.completed_at_ms, items.ordinal";
 

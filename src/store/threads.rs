@@ -47,10 +47,12 @@ impl Database {
         self.prepare(
             "INSERT INTO threads (id, session_id, forked_from_id, name, preview, model_provider, model,
                  reasoning_effort, cwd, source, thread_source, originator, cli_version, history_mode,
-                 created_at_ms, updated_at_ms, recency_at_ms, archived, git, settings, token_usage, turn_count)
+                 created_at_ms, updated_at_ms, recency_at_ms, archived, git, settings, token_usage,
+                 turn_count)
              VALUES (:id, :session_id, :forked_from_id, :name, :preview, :model_provider, :model,
                  :reasoning_effort, :cwd, :source, :thread_source, :originator, :cli_version, :history_mode,
-                 :created_at_ms, :updated_at_ms, :recency_at_ms, :archived, :git, :settings, :token_usage, 0)",
+                 :created_at_ms, :updated_at_ms, :recency_at_ms, :archived, :git, :settings, :token_usage,
+                 0)",
         )?
         .execute(named_params! {
             ":id": thread.id,

@@ -65,8 +65,9 @@ impl Database {
         Ok(())
     }
 
-    /// Adds an item at the thread's end, or, when its turn has an item with this id, replaces that one's kind,
-    /// body and times and leaves it in its place. A time that is missing leaves the one that is there.
+    /// Adds an item at the thread's end, or, when its turn has an item with this id, replaces that one's
+    /// kind, body and times and leaves it in its place. A time that is missing leaves the one that is
+    /// there.
     ///
     /// Does not touch the thread's own row: a turn has many items.
     ///
@@ -145,8 +146,8 @@ impl Database {
     /// `through_turn_id`. Ids stay as they are. Returns the number of turns.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] for a thread or the turn; [`StoreError::Exists`] when the other thread has one
-    /// of the turns.
+    /// [`StoreError::NotFound`] for a thread or the turn; [`StoreError::Exists`] when the other thread has
+    /// one of the turns.
     pub fn copy_turns(
         &mut self,
         from_id: &str,
@@ -180,8 +181,9 @@ impl Database {
         Ok(copied)
     }
 
-    /// Adds ended copies of turns of some thread, in their order, to the end of this one: what was in progress
-    /// is interrupted at `now_ms`. For a fork into another database, where [`Self::copy_turns`] cannot reach.
+    /// Adds ended copies of turns of some thread, in their order, to the end of this one: what was in
+    /// progress is interrupted at `now_ms`. For a fork into another database, where [`Self::copy_turns`]
+    /// cannot reach.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] for the thread; [`StoreError::Exists`] when it has one of the turns.

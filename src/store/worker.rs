@@ -1,8 +1,8 @@
 //! The store's worker, and the handle by which others give it jobs.
 //!
-//! The worker waits for a job and takes what is queued behind it (up to [`limits::STORE_BATCH`]). Writes among
-//! that, with the reads between them, are run in order in one transaction, committed, and then told in order.
-//! Under load a commit is shared by many jobs; alone a job is committed at once.
+//! The worker waits for a job and takes what is queued behind it (up to [`limits::STORE_BATCH`]). Writes
+//! among that, with the reads between them, are run in order in one transaction, committed, and then told
+//! in order. Under load a commit is shared by many jobs; alone a job is committed at once.
 //!
 //! Each of the two databases, on disk and in memory, has its own order.
 

@@ -2,5 +2,9 @@
 //!
 //! It may not know the protocol.
 
+pub mod activation;
+pub mod memory;
+pub mod notify;
+pub mod rlimit;
 pub mod signals;
 pub mod worker;

@@ -1,7 +1,7 @@
 //! A hashed timer wheel: arming and cancelling cost the same few nanoseconds for one entry and for a million.
 //!
-//! Time is cut into ticks. An entry hangs in the slot of its tick, modulo the number of slots; a slot may hold
-//! entries of later rounds. Deadlines are rounded up to a tick, so nothing fires early.
+//! Time is cut into ticks. An entry hangs in the slot of its tick, modulo the number of slots; a slot may
+//! hold entries of later rounds. Deadlines are rounded up to a tick, so nothing fires early.
 
 use std::time::Duration;
 

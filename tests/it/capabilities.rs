@@ -1,4 +1,5 @@
-//! What a client says of itself at `initialize`: notifications that it does not want, and the experimental part.
+//! What a client says of itself at `initialize`: notifications that it does not want, and the experimental
+//! part.
 
 use serde_json::json;
 

@@ -109,7 +109,8 @@ impl Told {
     }
 }
 
-/// A small generator of numbers (xorshift), because which ones does not matter, only that they can be had again.
+/// A small generator of numbers (xorshift), because which ones does not matter, only that they can be had
+/// again.
 struct Random(u64);
 
 impl Random {

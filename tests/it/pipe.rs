@@ -21,8 +21,8 @@ const BUSY: Duration = Duration::from_secs(10);
 const SLOW: &str = "slow: 30s\nnever said";
 
 fn initialize() -> String {
-    json!({ "id": "init", "method": "initialize", "params": { "clientInfo": { "name": "script", "version": "1" } } })
-        .to_string()
+    let params = json!({ "clientInfo": { "name": "script", "version": "1" } });
+    json!({ "id": "init", "method": "initialize", "params": params }).to_string()
 }
 
 fn pipe(lines: &[String]) -> Output {
@@ -169,7 +169,7 @@ fn a_closed_output_interrupts_a_running_turn() {
     write!(stdin, "{}\n{start}\n", initialize()).expect("the server reads");
     let thread = text(&next("thread")["result"]["thread"]["id"]);
     // Fast enough to find out soon that nobody reads.
-    let params = json!({ "threadId": thread, "input": said("slow: 50ms\nhello") });
+    let params = json!({ "threadId": thread, "input": said("slow: 100ms\nhello") });
     let turn = json!({ "id": "turn", "method": "turn/start", "params": params });
     writeln!(stdin, "{turn}").expect("the server reads");
     next("turn");

@@ -30,7 +30,7 @@ fn a_draining_server_finishes_turns_and_starts_none() {
     let mut server = Server::start(Transport::WebSocket);
     let mut client = server.client();
     let thread = client.thread();
-    let turn = client.start_turn(&thread, "slow: 60ms\nto the end");
+    let turn = client.start_turn(&thread, "slow: 100ms\nto the end");
     server.signal(Signal::TERM);
     // Refused as soon as the signal has arrived; until then requests are still granted.
     let error = (0..10_000).find_map(|_| client.request("thread/start", json!({})).err());

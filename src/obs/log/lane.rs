@@ -132,7 +132,8 @@ impl Lane {
         self.flush(deadline);
         let state = std::mem::replace(&mut *lock(&self.state), State::Ended);
         let State::Running(worker) = state else { return };
-        // In a full lane there is no room for the end, and the worker that does not empty it would not see it.
+        // In a full lane there is no room for the end, and the worker that does not empty it would not see
+        // it.
         let patience = match self.entries.try_send(Entry::End) {
             Ok(()) => deadline,
             Err(_) => Duration::ZERO,
@@ -152,8 +153,8 @@ struct Writing {
 impl Writing {
     fn run(&mut self) {
         while let Ok(entry) = self.entries.recv() {
-            // A lane's worth of entries at most: what was dropped had no more than that before it, so its count
-            // comes about where the lines would have been.
+            // A lane's worth of entries at most: what was dropped had no more than that before it, so its
+            // count comes about where the lines would have been.
             let most = self.entries.capacity().unwrap_or(1);
             let waiting = self.entries.clone();
             for entry in [entry].into_iter().chain(waiting.try_iter().take(most)) {

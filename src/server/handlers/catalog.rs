@@ -1,5 +1,5 @@
-//! What clients read at their start: account, models, configuration, and lists of what this server has. Where it
-//! has nothing, the list is empty and says so.
+//! What clients read at their start: account, models, configuration, and lists of what this server has.
+//! Where it has nothing, the list is empty and says so.
 
 use serde_json::Value;
 

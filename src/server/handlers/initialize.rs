@@ -24,8 +24,8 @@ struct ServerInfo {
     version: &'static str,
 }
 
-/// Runs in the processor before the connection's next message. The answer goes first; only then is the client a
-/// target of broadcasts, so that none can precede it.
+/// Runs in the processor before the connection's next message. The answer goes first; only then is the
+/// client a target of broadcasts, so that none can precede it.
 pub(in crate::server) fn initialize(
     processor: &mut Processor,
     caller: Caller,
@@ -63,8 +63,10 @@ pub(in crate::server) fn initialize(
         },
         server_info: ServerInfo { name: "app-server", version: VERSION },
     };
+    // The transport takes larger messages from here on, before the client can know that it may send them.
+    session.admit();
     reply.send(Ok(answer));
-    session.admit(Client {
+    session.introduce(Client {
         name,
         experimental: capabilities.experimental_api,
         opted_out: opted_out.into_iter().map(String::into_boxed_str).collect(),

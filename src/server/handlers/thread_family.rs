@@ -28,7 +28,8 @@ fn is_ephemeral(processor: &Processor, id: ThreadId) -> bool {
 }
 
 impl Processor {
-    /// Runs `then` when the thread has no turn: now, or when the running turn, which is interrupted, has ended.
+    /// Runs `then` when the thread has no turn: now, or when the running turn, which is interrupted, has
+    /// ended.
     fn when_quiet(&mut self, id: ThreadId, then: impl FnOnce(&mut Processor) + Send + 'static) {
         match self.threads.get_mut(id) {
             Some(thread) if thread.turn.is_some() => {
@@ -146,8 +147,8 @@ struct Source {
     turns: Vec<(TurnRecord, Vec<ItemRecord>)>,
 }
 
-/// `thread/fork`: a new thread with the turns of another. A turn that runs in the source shows as interrupted in
-/// the fork.
+/// `thread/fork`: a new thread with the turns of another. A turn that runs in the source shows as
+/// interrupted in the fork.
 pub(in crate::server) fn fork(
     processor: &mut Processor,
     caller: Caller,

@@ -216,8 +216,8 @@ fn finish_resume(
     }
 }
 
-/// The snapshot and the subscription are made in one step of the processor: no event is missed or doubled. The
-/// running turn is shown from the processor's own books, the others from the store.
+/// The snapshot and the subscription are made in one step of the processor: no event is missed or doubled.
+/// The running turn is shown from the processor's own books, the others from the store.
 fn resume_answer(
     thread: &LoadedThread,
     stored: Stored,
@@ -356,7 +356,7 @@ fn refuse_history(params: &ThreadResumeParams) -> Result<(), RpcError> {
         (None, None) => return Ok(()),
     };
     Err(RpcError::invalid_request(format!(
-        "thread/resume.{given} is not supported by this server: threads are resumed by their id from its store"
+        "thread/resume.{given} is not supported by this server: threads are resumed by their id"
     ))
     .with(Reason::UnsupportedMethod))
 }

@@ -272,7 +272,8 @@ pub(super) fn direction(asked: Option<SortDirection>, default: Direction) -> Dir
     }
 }
 
-/// How much the store reads, and what the answer says of it; a turn list shows summaries unless asked otherwise.
+/// How much the store reads, and what the answer says of it; a turn list shows summaries unless asked
+/// otherwise.
 pub(super) fn items_view(asked: Option<TurnItemsView>) -> (ItemsView, TurnItemsView) {
     match asked {
         None | Some(TurnItemsView::Summary) => (ItemsView::Summary, TurnItemsView::Summary),

@@ -75,7 +75,8 @@ pub(super) fn override_settings(
     Ok(())
 }
 
-/// Writes changed settings of a loaded thread down; a failure is logged, because the change holds here anyway.
+/// Writes changed settings of a loaded thread down; a failure is logged, because the change holds here
+/// anyway.
 pub(super) fn keep_settings(thread: &LoadedThread) {
     let (id, settings) = (thread.id.to_string(), thread.settings.clone());
     let queued = thread.store.write(
@@ -99,7 +100,7 @@ pub(super) fn keep_settings(thread: &LoadedThread) {
         },
     );
     if queued.is_err() {
-        tracing::warn!(thread = %thread.id, "changed settings could not be written: the store's queue is full");
+        tracing::warn!(thread = %thread.id, "changed settings could not be written: the queue is full");
     }
 }
 

@@ -21,8 +21,8 @@ use crate::server::processor::Processor;
 use crate::server::threads::{LoadedThread, RunningTurn, Waiting};
 use crate::server::view;
 
-/// `turn/start`. The answer comes when the turn is in the store. While a turn runs, the input joins it, and the
-/// answer carries the running turn's id.
+/// `turn/start`. The answer comes when the turn is in the store. While a turn runs, the input joins it, and
+/// the answer carries the running turn's id.
 pub(in crate::server) fn start(
     processor: &mut Processor,
     _caller: Caller,
@@ -178,7 +178,12 @@ fn refuse_long(input: &[UserInput]) -> Result<(), RpcError> {
     }
     let max = limits::TURN_INPUT_CHARS_MAX;
     Err(RpcError::invalid_params(format!("Input exceeds the maximum length of {max} characters.")).with_data(
-        json!({ "input_error_code": "input_too_large", "max_chars": max, "actual_chars": chars, "reason": "inputTooLarge" }),
+        json!({
+            "input_error_code": "input_too_large",
+            "max_chars": max,
+            "actual_chars": chars,
+            "reason": "inputTooLarge",
+        }),
     ))
 }
 
@@ -280,12 +285,15 @@ impl Processor {
                 }
                 return self.begin_waiting(id);
             }
-            Change::Ended(outcome) => {
-                thread.failed = outcome.status == TurnStatus::Failed;
+            Change::Ended { turn, failure } => {
+                thread.failed = turn.status == TurnStatus::Failed;
                 ended = true;
                 self.turn_is_over(id);
                 if let Some(status) = self.threads.get(id).map(LoadedThread::status) {
                     self.broadcast_status(id, &status);
+                }
+                if let Some(failure) = &failure {
+                    self.notify_subscribers(id, failure);
                 }
             }
         }

@@ -168,7 +168,8 @@ impl Client {
         methods_of(&self.received())
     }
 
-    /// From here on `next_…` looks at what comes after an exchange that starts now: everything before is heard.
+    /// From here on `next_…` looks at what comes after an exchange that starts now: everything before is
+    /// heard.
     pub(crate) fn settle(&mut self) {
         let id = self.send("account/read", json!({}));
         self.next_fitting("the answer that ends what came before", |message| message["id"] == id);

@@ -3,6 +3,7 @@
 pub(crate) mod client;
 pub(crate) mod conversation;
 pub(crate) mod home;
+pub(crate) mod inside;
 pub(crate) mod process;
 pub(crate) mod recordings;
 pub(crate) mod schema;
@@ -12,8 +13,8 @@ pub(crate) mod wire;
 
 use std::time::Duration;
 
-/// How long a test waits for what must come. Generous, because the machine may be busy: it is only ever used up
-/// by a test that fails.
+/// How long a test waits for what must come. Generous, because the machine may be busy: it is only ever used
+/// up by a test that fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How a client speaks to a server.

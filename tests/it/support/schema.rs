@@ -102,8 +102,8 @@ impl SchemaChecker {
         Self { definitions, notifications, server_requests, responses, compiled }
     }
 
-    /// Whether the message fits the schema; `response_to` is the method of the request that a response answers.
-    /// The error names the definition, the JSON pointer and what is wrong there.
+    /// Whether the message fits the schema; `response_to` is the method of the request that a response
+    /// answers. The error names the definition, the JSON pointer and what is wrong there.
     pub(crate) fn check(&self, message: &Value, response_to: Option<&str>) -> Result<(), String> {
         let Some(object) = message.as_object() else { return Err("not a JSON object".into()) };
         if object.contains_key("jsonrpc") {

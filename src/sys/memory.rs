@@ -1,0 +1,23 @@
+//! How the C library's allocator keeps memory: as little as a small server needs.
+//!
+//! glibc makes an arena for every few OS threads, and learns from one large free to keep large blocks for
+//! ever. With two OS threads per connection and the occasional message of many megabytes both cost more
+//! than they save: measured after 15 MiB messages on one of 1,000 connections, 38 MiB of memory instead of
+//! 86.
+
+use crate::limits;
+
+/// Limits what the allocator keeps. To be called once, before there are other OS threads. It does nothing
+/// with other C libraries.
+pub fn tune_allocator() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    for (option, value) in [
+        (libc::M_ARENA_MAX, limits::ALLOCATOR_ARENAS),
+        (libc::M_MMAP_THRESHOLD, limits::ALLOCATOR_MMAP_BYTES),
+        (libc::M_TRIM_THRESHOLD, limits::ALLOCATOR_TRIM_BYTES),
+    ] {
+        // SAFETY: mallopt takes two numbers and keeps no pointer; a value that it does not like is refused.
+        let is_set = unsafe { libc::mallopt(option, value) } == 1;
+        debug_assert!(is_set, "the allocator refused option {option}");
+    }
+}

@@ -1,0 +1,257 @@
+//! A server inside the test process, on a simulated clock, with clients that are plain queues.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use app_server::clock::Clock;
+use app_server::config::{Config, Flags, Override};
+use app_server::limits::STACK_BYTES_IO;
+use app_server::net::{Admission, ConnectionId, InputEnd, NetEvent, Opened, Transport};
+use app_server::proto::SessionSource;
+use app_server::queue::{Batch, InboxPort, Next, Outbox, OutboxLimits, Overflow};
+use app_server::rpc::decode;
+use app_server::run::Assembly;
+use app_server::server::Event;
+use app_server::sys::signals::Signal;
+use app_server::sys::worker::Worker;
+use crossbeam_channel::{Receiver, bounded};
+use serde_json::{Value, json};
+
+use super::PATIENCE;
+use super::home::Home;
+
+/// A server whose time stands still until [`Inside::advance`].
+pub(crate) struct Inside {
+    pub(crate) clock: Clock,
+    assembly: Option<Assembly>,
+    home: Arc<Home>,
+    overrides: Vec<String>,
+}
+
+/// A client of it.
+pub(crate) struct Peer {
+    id: ConnectionId,
+    port: InboxPort<NetEvent>,
+    messages: Receiver<Value>,
+    /// Notifications that came while an answer was awaited.
+    heard: Vec<Value>,
+    next_id: i64,
+    outbox: Outbox,
+    _pump: Worker,
+}
+
+impl Inside {
+    pub(crate) fn start(overrides: &[&str]) -> Self {
+        let overrides = overrides.iter().map(|&text| text.to_owned()).collect();
+        let mut inside =
+            Self { clock: Clock::simulated(1_800_000_000_000), assembly: None, home: Home::new(), overrides };
+        inside.open();
+        inside
+    }
+
+    /// Ends the server and starts another one on the same home.
+    pub(crate) fn restart(&mut self) {
+        self.close();
+        self.open();
+    }
+
+    fn open(&mut self) {
+        let mut flags = Flags::none();
+        flags.overrides =
+            self.overrides.iter().map(|text| Override::parse(text).expect("key=value")).collect();
+        let home = self.home.path().as_os_str().to_owned();
+        let env = |name: &str| (name == "APP_SERVER_HOME").then(|| home.clone());
+        let config = Config::load(&flags, &env, self.home.path()).expect("a configuration");
+        let assembly = Assembly::start(&config, "/work", SessionSource::VsCode, &self.clock, || {});
+        self.assembly = Some(assembly.expect("it starts"));
+    }
+
+    fn close(&mut self) {
+        if let Some(assembly) = self.assembly.take() {
+            // Time stands still, so a running turn would be waited for in vain: the second word interrupts
+            // it.
+            assembly.events.tell_first(Event::Stop);
+            assembly.events.tell_first(Event::Signal(Signal::Interrupt));
+            let _ = assembly.wait();
+        }
+    }
+
+    fn assembly(&self) -> &Assembly {
+        self.assembly.as_ref().expect("it runs")
+    }
+
+    /// How many timers are armed.
+    pub(crate) fn timers(&self) -> usize {
+        self.assembly().timer.armed()
+    }
+
+    pub(crate) fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+    }
+
+    /// Lets second after second pass until the peer hears this. A turn that is about to wait may read the
+    /// clock before or after a second has passed, so one is not always enough.
+    pub(crate) fn advance_until(&self, peer: &mut Peer, method: &str, thread: &str) -> Value {
+        for _ in 0..100_000 {
+            self.advance(Duration::from_secs(1));
+            // An answered question: what the processor had to say before it has arrived.
+            peer.ask("collaborationMode/list", json!({})).expect("it answers");
+            if let Some(message) = peer.heard_already(method, thread) {
+                return message;
+            }
+        }
+        panic!("{method} does not come")
+    }
+
+    /// A client that has said who it is.
+    pub(crate) fn connect(&self) -> Peer {
+        let assembly = self.assembly();
+        let (outbox, mut drain) = Outbox::new(OutboxLimits {
+            messages: 100_000,
+            bytes: 100_000_000,
+            control_frames: 8,
+            overflow: Overflow::Wait,
+        });
+        let (told, messages) = bounded(100_000);
+        let pump = Worker::spawn("peer", STACK_BYTES_IO, move || {
+            let mut batch = Batch::default();
+            loop {
+                let next = drain.next(&mut batch, 65_536);
+                for message in &batch.data {
+                    if told.send(serde_json::from_slice(message).expect("JSON")).is_err() {
+                        return;
+                    }
+                }
+                if next != Next::Continue {
+                    return;
+                }
+            }
+        })
+        .expect("a worker starts");
+        let (id, port) = (assembly.ids.next(), assembly.inbox.port());
+        let opened = Opened {
+            id,
+            outbox: outbox.clone(),
+            transport: Transport::WebSocket,
+            peer: "inside".to_owned(),
+            admission: Admission::default(),
+        };
+        port.send(NetEvent::Opened(opened), 0).expect("the processor runs");
+        let mut peer = Peer { id, port, messages, heard: Vec::new(), next_id: 0, outbox, _pump: pump };
+        let client = json!({ "clientInfo": { "name": "inside", "version": "1" },
+            "capabilities": { "experimentalApi": true } });
+        peer.ask("initialize", client).expect("it is the first");
+        peer
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Peer {
+    fn send(&self, message: &Value) {
+        let text = message.to_string();
+        let decoded = decode(text.as_bytes());
+        self.port.send(NetEvent::Message(self.id, decoded), text.len()).expect("the processor runs");
+    }
+
+    /// Sends a request and waits for its answer.
+    pub(crate) fn ask(&mut self, method: &str, params: Value) -> Result<Value, Value> {
+        self.next_id += 1;
+        let id = self.next_id;
+        self.send(&json!({ "id": id, "method": method, "params": params }));
+        loop {
+            let mut message = self.next_message(method);
+            if message["id"] == id {
+                return match message.get_mut("result") {
+                    Some(result) => Ok(result.take()),
+                    None => Err(message["error"].take()),
+                };
+            }
+            self.heard.push(message);
+        }
+    }
+
+    fn next_message(&self, what: &str) -> Value {
+        match self.messages.recv_timeout(PATIENCE) {
+            Ok(message) => message,
+            Err(_) => panic!("nothing came while waiting for {what}; heard so far: {:#?}", self.heard),
+        }
+    }
+
+    /// Waits for a notification of this method about this thread, and takes it and all before it.
+    pub(crate) fn hear(&mut self, method: &str, thread: &str) -> Value {
+        loop {
+            if let Some(message) = self.heard_already(method, thread) {
+                return message;
+            }
+            let message = self.next_message(method);
+            self.heard.push(message);
+        }
+    }
+
+    /// Like [`Self::hear`] among what has arrived.
+    fn heard_already(&mut self, method: &str, thread: &str) -> Option<Value> {
+        let fits = |message: &Value| message["method"] == method && message["params"]["threadId"] == thread;
+        let at = self.heard.iter().position(fits)?;
+        self.heard.drain(..=at).next_back()
+    }
+
+    /// The next notification about this thread.
+    pub(crate) fn hear_any(&mut self, thread: &str) -> Value {
+        loop {
+            let message =
+                if self.heard.is_empty() { self.next_message("anything") } else { self.heard.remove(0) };
+            if message["params"]["threadId"] == thread {
+                return message;
+            }
+        }
+    }
+
+    /// What was heard so far, by method; an answered question first, so that all of it has arrived.
+    pub(crate) fn heard_so_far(&mut self) -> Vec<String> {
+        self.ask("collaborationMode/list", json!({})).expect("it answers");
+        let heard = std::mem::take(&mut self.heard);
+        heard.iter().map(|message| message["method"].as_str().unwrap_or("?").to_owned()).collect()
+    }
+
+    /// Starts a thread and returns its id.
+    pub(crate) fn start_thread(&mut self, params: Value) -> String {
+        let started = self.ask("thread/start", params).expect("a thread starts");
+        started["thread"]["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// Starts a turn and returns its id.
+    pub(crate) fn start_turn(&mut self, thread: &str, text: &str) -> String {
+        let params = json!({ "threadId": thread, "input": [{ "type": "text", "text": text }] });
+        let started = self.ask("turn/start", params).expect("a turn starts");
+        started["turn"]["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// Runs a turn to its end.
+    pub(crate) fn run_turn(&mut self, thread: &str, text: &str) -> String {
+        let turn = self.start_turn(thread, text);
+        self.hear("turn/completed", thread);
+        turn
+    }
+
+    pub(crate) fn loaded(&mut self) -> Vec<String> {
+        let list = self.ask("thread/loaded/list", json!({ "limit": 1000 })).expect("it answers");
+        let ids = list["data"].as_array().expect("a list").iter();
+        ids.map(|id| id.as_str().expect("an id").to_owned()).collect()
+    }
+
+    /// Goes away without a word.
+    pub(crate) fn vanish(self) {
+        self.port.send(NetEvent::Closed(self.id, InputEnd::Gone), 0).expect("the processor runs");
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.outbox.finish(app_server::queue::Closing { code: 1000, reason: String::new() });
+    }
+}
