@@ -4,6 +4,7 @@ mod capabilities;
 mod command_line;
 mod connections;
 mod envelope;
+mod family;
 mod floods;
 mod handshake;
 mod homes;

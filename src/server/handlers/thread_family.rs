@@ -13,7 +13,7 @@ use crate::proto::{
     ThreadStarted, ThreadStatus, ThreadUnarchived, TurnItemsView,
 };
 use crate::rpc::{Reason, Reply, RpcError};
-use crate::server::dispatch::{Caller, store_refusal};
+use crate::server::dispatch::Caller;
 use crate::server::processor::Processor;
 use crate::server::threads::{Idle, LoadedThread, Waiting};
 use crate::server::{PROTOCOL_RELEASE, view};
@@ -246,13 +246,10 @@ fn write_fork(
         database.claim(&record.id)?;
         database.append_turns(&record.id, &source.turns, now)?;
         let turns = if exclude_turns { Vec::new() } else { database.all_turns(&record.id)? };
+        let turns = view::turns(&turns, TurnItemsView::Full, view::Running::Nowhere)?;
         Ok((record, turns))
     };
     processor.write_then(&store, reply, work, move |processor, reply, (record, turns)| {
-        let turns = match view::turns(&turns, TurnItemsView::Full, view::Running::Nowhere) {
-            Ok(turns) => turns,
-            Err(error) => return reply.refuse(store_refusal(&error)),
-        };
         let token_usage = record.token_usage.as_deref().and_then(|usage| serde_json::from_str(usage).ok());
         let thread = LoadedThread {
             id,

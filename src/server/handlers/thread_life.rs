@@ -8,7 +8,7 @@ use crate::agent::{Overrides, Settings, ThreadId};
 use crate::proto::{
     EmptyResponse, ThreadHistoryMode, ThreadIdParams, ThreadNameUpdated, ThreadResumeParams,
     ThreadSetNameParams, ThreadStartParams, ThreadStarted, ThreadTokenUsageUpdated,
-    ThreadUnsubscribeResponse, ThreadUnsubscribeStatus, TurnItemsView, TurnsPage,
+    ThreadUnsubscribeResponse, ThreadUnsubscribeStatus, Turn, TurnItemsView, TurnsPage,
 };
 use crate::rpc::{Reason, Reply, RpcError};
 use crate::server::dispatch::{Caller, store_refusal};
@@ -146,7 +146,8 @@ struct Pages {
 
 /// What the store knew when a thread was resumed.
 struct Stored {
-    turns: Vec<(crate::store::TurnRecord, Vec<crate::store::ItemRecord>)>,
+    /// Made ready on the store's worker, because a long history takes its time.
+    turns: Vec<Turn>,
     first: Option<crate::store::TurnPage>,
     cursors: LatestCursors,
 }
@@ -166,7 +167,11 @@ impl Pages {
 impl Stored {
     fn read(database: &Database, thread: &str, pages: &Pages) -> Result<Self, StoreError> {
         Ok(Self {
-            turns: if pages.all_turns { database.all_turns(thread)? } else { Vec::new() },
+            turns: if pages.all_turns {
+                view::turns(&database.all_turns(thread)?, TurnItemsView::Full, Running::Nowhere)?
+            } else {
+                Vec::new()
+            },
             first: pages.first.as_ref().map(|query| database.turns_page(thread, query)).transpose()?,
             cursors: database.latest_cursors(thread)?,
         })
@@ -223,10 +228,9 @@ fn resume_answer(
     stored: Stored,
 ) -> Result<crate::proto::ThreadResumeResponse, StoreError> {
     let running = thread.running_turn();
-    let ended: Vec<_> =
-        stored.turns.into_iter().filter(|(record, _)| running.as_ref() != Some(&record.id)).collect();
     let mut shown = view::loaded(thread);
-    shown.turns = view::turns(&ended, TurnItemsView::Full, Running::Nowhere)?;
+    shown.turns = stored.turns;
+    shown.turns.retain(|turn| running.as_ref() != Some(&turn.id));
     shown.turns.extend(view::running_turn(thread));
     let mut answer = view::resumed(shown, &thread.settings);
     if let Some(page) = stored.first {
