@@ -105,6 +105,31 @@ pub(super) struct RunningTurn {
 }
 
 impl LoadedThread {
+    /// A thread as it is when it comes into memory: nobody listens and nothing runs.
+    pub(super) fn new(
+        id: ThreadId,
+        record: ThreadRecord,
+        settings: Settings,
+        store: StoreHandle,
+        ephemeral: bool,
+        idle: Idle,
+    ) -> Self {
+        let token_usage = record.token_usage.as_deref().and_then(|usage| serde_json::from_str(usage).ok());
+        Self {
+            id,
+            record,
+            settings,
+            ephemeral,
+            store,
+            subscribers: Vec::new(),
+            turn: None,
+            failed: false,
+            token_usage,
+            waiting: VecDeque::new(),
+            idle,
+        }
+    }
+
     /// What the thread is doing (facts G2).
     pub(super) fn status(&self) -> ThreadStatus {
         match &self.turn {

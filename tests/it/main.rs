@@ -13,6 +13,7 @@ mod lists;
 mod pipe;
 mod proto_wire;
 mod providers;
+mod schedules;
 mod schema_checker;
 mod steering;
 mod submissions;

@@ -1,8 +1,6 @@
 //! What is done to a stored thread as a whole: `thread/archive`, `thread/unarchive`, `thread/delete`,
 //! `thread/fork`, `thread/revert`, `thread/metadata/update`.
 
-use std::collections::VecDeque;
-
 use super::thread_life::{refuse_work, store_of};
 use super::thread_settings::{override_settings, settings_text};
 use super::{session_id, thread_id, thread_not_found};
@@ -250,20 +248,8 @@ fn write_fork(
         Ok((record, turns))
     };
     processor.write_then(&store, reply, work, move |processor, reply, (record, turns)| {
-        let token_usage = record.token_usage.as_deref().and_then(|usage| serde_json::from_str(usage).ok());
-        let thread = LoadedThread {
-            id,
-            record,
-            settings,
-            ephemeral,
-            store: kept,
-            subscribers: Vec::new(),
-            turn: None,
-            failed: false,
-            token_usage,
-            waiting: VecDeque::new(),
-            idle: Idle::new(processor.facts.unload_delay, processor.services.clock.now()),
-        };
+        let idle = Idle::new(processor.facts.unload_delay, processor.services.clock.now());
+        let thread = LoadedThread::new(id, record, settings, kept, ephemeral, idle);
         let shown = view::loaded(&thread);
         let answer = view::started(crate::proto::Thread { turns, ..shown.clone() }, &thread.settings);
         processor.add_thread(thread, caller.connection);

@@ -1,7 +1,5 @@
 //! `thread/start`, `thread/resume`, `thread/name/set`, `thread/unsubscribe`: what makes, loads and lets go.
 
-use std::collections::VecDeque;
-
 use super::thread_settings::{resume_overrides, settings_text, start_settings, unload_delay};
 use super::{loaded, session_id, thread_id, thread_not_found};
 use crate::agent::{Overrides, Settings, ThreadId};
@@ -70,19 +68,8 @@ pub(in crate::server) fn start(
             Ok(record)
         },
         move |processor, reply, record| {
-            let thread = LoadedThread {
-                id,
-                record,
-                settings,
-                ephemeral,
-                store: kept,
-                subscribers: Vec::new(),
-                turn: None,
-                failed: false,
-                token_usage: None,
-                waiting: VecDeque::new(),
-                idle: Idle::new(unload_delay, processor.services.clock.now()),
-            };
+            let idle = Idle::new(unload_delay, processor.services.clock.now());
+            let thread = LoadedThread::new(id, record, settings, kept, ephemeral, idle);
             let shown = view::loaded(&thread);
             let answer = view::started(shown.clone(), &thread.settings);
             processor.add_thread(thread, caller.connection);
@@ -270,20 +257,9 @@ fn load(
     record.model.clone_from(&settings.model);
     record.model_provider.clone_from(&settings.model_provider);
     record.cwd.clone_from(&settings.cwd);
-    let token_usage = record.token_usage.as_deref().and_then(|usage| serde_json::from_str(usage).ok());
-    Ok(LoadedThread {
-        id,
-        record,
-        settings,
-        ephemeral: false,
-        store: processor.services.store.clone(),
-        subscribers: Vec::new(),
-        turn: None,
-        failed: false,
-        token_usage,
-        waiting: VecDeque::new(),
-        idle: Idle::new(processor.facts.unload_delay, processor.services.clock.now()),
-    })
+    let idle = Idle::new(processor.facts.unload_delay, processor.services.clock.now());
+    let store = processor.services.store.clone();
+    Ok(LoadedThread::new(id, record, settings, store, /*ephemeral*/ false, idle))
 }
 
 /// `thread/name/set`.
