@@ -16,4 +16,4 @@ pub use ids::{ThreadId, TurnId};
 pub use items::{preview, text_chars};
 pub use live::GrownTo;
 pub use settings::{Defaults, Overrides, Settings};
-pub use turn::{NewInput, TurnHandle, TurnWork, start};
+pub use turn::{Interrupter, NewInput, TurnHandle, TurnWork, start};

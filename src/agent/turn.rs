@@ -60,15 +60,32 @@ pub struct TurnWork {
     pub clock: Clock,
 }
 
-/// A running turn, as its owner holds it.
+/// A running turn, as its owner holds it. Who lets go of it interrupts it and waits for its worker.
 #[derive(Debug)]
 pub struct TurnHandle {
-    /// Stops it.
-    pub canceller: Canceller,
+    /// Stops it; before `worker`, whose drop waits.
+    pub interrupter: Interrupter,
     /// Takes more input while it runs. Closed when the turn is about to end.
     pub mailbox: Mailbox<NewInput>,
     /// Its worker; it has ended, or is about to, once [`Change::Ended`] was told.
     pub worker: Worker,
+}
+
+/// Interrupts a turn, also when it is dropped: an owner that panics must not wait for the turn's own end.
+#[derive(Debug)]
+pub struct Interrupter(Canceller);
+
+impl Interrupter {
+    /// Stops the turn; it ends as interrupted if it has not ended by itself.
+    pub fn interrupt(&self) {
+        self.0.cancel();
+    }
+}
+
+impl Drop for Interrupter {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
 }
 
 /// Starts a turn on a worker of its own.
@@ -85,7 +102,7 @@ pub fn start(work: TurnWork) -> io::Result<TurnHandle> {
         let mailbox = mailbox.clone();
         move || Engine::new(work, cancel, mailbox).run()
     })?;
-    Ok(TurnHandle { canceller, mailbox, worker })
+    Ok(TurnHandle { interrupter: Interrupter(canceller), mailbox, worker })
 }
 
 /// Why a turn stops before its time.
@@ -466,5 +483,72 @@ fn sum(a: TokenUsageBreakdown, b: TokenUsageBreakdown) -> TokenUsageBreakdown {
         cache_write_input_tokens: a.cache_write_input_tokens + b.cache_write_input_tokens,
         output_tokens: a.output_tokens + b.output_tokens,
         reasoning_output_tokens: a.reasoning_output_tokens + b.reasoning_output_tokens,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::OfflineModel;
+    use crate::proto::{ApprovalsReviewer, AskForApproval, SandboxPolicy};
+    use crate::store::{StoreWorker, ThreadRecord};
+    use crossbeam_channel::{Sender, bounded};
+
+    struct Told(Sender<TurnEvent>);
+
+    impl EventSink for Told {
+        fn tell(&self, event: TurnEvent) -> Result<(), ListenerGone> {
+            self.0.send(event).map_err(|_| ListenerGone)
+        }
+    }
+
+    fn settings() -> Settings {
+        Settings {
+            model: "offline".to_owned(),
+            model_provider: "offline".to_owned(),
+            cwd: "/".to_owned(),
+            approval_policy: AskForApproval::Never,
+            approvals_reviewer: ApprovalsReviewer::User,
+            sandbox: SandboxPolicy::DangerFullAccess,
+            reasoning_effort: None,
+            reasoning_summary: None,
+            personality: None,
+            service_tier: None,
+            base_instructions: None,
+            developer_instructions: None,
+        }
+    }
+
+    #[test]
+    fn letting_go_of_a_running_turn_ends_it_at_once() {
+        let dir = std::env::temp_dir().join(format!("app-server-turn-{}", Uuid::new_v4()));
+        let (_store, store) = StoreWorker::start(dir, |_| {}).expect("it starts");
+        let store = store.ephemeral();
+        let thread_id = ThreadId::new();
+        let record = ThreadRecord { id: thread_id.to_string(), ..ThreadRecord::default() };
+        store.call_write(move |database| database.insert_thread(&record)).expect("it is new");
+        let (told, events) = bounded(100);
+        let text = "slow: 60s\nwords that nobody waits for".to_owned();
+        let handle = start(TurnWork {
+            thread_id,
+            turn_id: TurnId::new(),
+            settings: settings(),
+            input: NewInput {
+                content: vec![UserInput::Text { text, text_elements: Vec::new() }],
+                client_id: None,
+            },
+            used_before: TokenUsageBreakdown::default(),
+            store,
+            model: Arc::new(OfflineModel),
+            sink: Arc::new(Told(told)),
+            // Stands still: the first word never comes.
+            clock: Clock::simulated(0),
+        })
+        .expect("it starts");
+        assert!(matches!(events.recv().expect("it tells").change, Change::Started { .. }));
+        drop(handle);
+        let last = events.iter().last().expect("it tells its end");
+        let Change::Ended { turn, .. } = last.change else { panic!("{last:?}") };
+        assert_eq!(turn.status, TurnStatus::Interrupted);
     }
 }

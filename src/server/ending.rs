@@ -131,7 +131,7 @@ impl Processor {
         self.ending.state = State::Stopping;
         for thread in self.threads.iter() {
             if let Some(turn) = &thread.turn {
-                turn.handle.canceller.cancel();
+                turn.handle.interrupter.interrupt();
             }
         }
     }

@@ -70,7 +70,7 @@ impl Processor {
         }
         for thread in self.threads.iter() {
             if let Some(turn) = &thread.turn {
-                turn.handle.canceller.cancel();
+                turn.handle.interrupter.interrupt();
             }
         }
         // From here on transports and turns find nobody and stop by themselves; dropping the threads waits

@@ -32,7 +32,7 @@ impl Processor {
         match self.threads.get_mut(id) {
             Some(thread) if thread.turn.is_some() => {
                 if let Some(turn) = &thread.turn {
-                    turn.handle.canceller.cancel();
+                    turn.handle.interrupter.interrupt();
                 }
                 thread.waiting.push_back(Waiting::Then(Box::new(then)));
             }

@@ -239,7 +239,7 @@ pub(in crate::server) fn interrupt(
     if !params.turn_id.is_empty() && params.turn_id != running {
         return refuse(format!("expected active turn id {} but found {running}", params.turn_id));
     }
-    turn.handle.canceller.cancel();
+    turn.handle.interrupter.interrupt();
     Ok(EmptyResponse {})
 }
 
