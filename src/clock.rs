@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_simulated_clock_stands_still_until_it_is_moved() {
-        let clock = Clock::simulated(1_000);
+        let clock = Clock::simulated(/*wall_start_ms*/ 1_000);
         assert_eq!((clock.now(), clock.wall_ms()), (Monotonic(0), 1_000));
         clock.advance(Duration::from_secs(2));
         assert_eq!((clock.now(), clock.wall_ms()), (Monotonic(2_000), 3_000));
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_wait_ends_when_the_simulated_clock_reaches_it() {
-        let clock = Clock::simulated(0);
+        let clock = Clock::simulated(/*wall_start_ms*/ 0);
         let (sender, receiver) = bounded::<u8>(1);
         let waiting = clock.clone();
         let (told, tell) = bounded(1);
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_message_beats_the_deadline_that_passed_with_it() {
-        let clock = Clock::simulated(0);
+        let clock = Clock::simulated(/*wall_start_ms*/ 0);
         let (sender, receiver) = bounded(1);
         sender.send(7).expect("there is room");
         assert_eq!(clock.recv_deadline(&receiver, Some(Monotonic(0))), Wait::Got(7));

@@ -181,11 +181,11 @@ impl Engine {
         match self.write_start() {
             Ok(None) => {}
             Ok(Some(turn)) => {
-                let _ = self.tell(Change::Repeated(Box::new(turn)), None);
+                let _ = self.tell(Change::Repeated(Box::new(turn)), /*notification*/ None);
                 return;
             }
             Err(error) => {
-                let _ = self.tell(Change::NotStarted(error), None);
+                let _ = self.tell(Change::NotStarted(error), /*notification*/ None);
                 return;
             }
         }
@@ -222,7 +222,7 @@ impl Engine {
     }
 
     fn converse(&mut self) -> Result<(), Stop> {
-        let turn = self.turn(TurnStatus::InProgress, None, None);
+        let turn = self.turn(TurnStatus::InProgress, /*error*/ None, /*completed_at_ms*/ None);
         let started = TurnStarted { thread_id: &self.thread_id, turn: &turn };
         let notification = self.encode(&started);
         self.tell(Change::Started { started_at_ms: self.started_at_ms }, notification)?;
@@ -542,7 +542,7 @@ mod tests {
             model: Arc::new(OfflineModel),
             sink: Arc::new(Told(told)),
             // Stands still: the first word never comes.
-            clock: Clock::simulated(0),
+            clock: Clock::simulated(/*wall_start_ms*/ 0),
         })
         .expect("it starts");
         assert!(matches!(events.recv().expect("it tells").change, Change::Started { .. }));

@@ -110,7 +110,7 @@ mod tests {
             let home = home(flag.map(Path::new), &lookup, Path::new("/cwd")).unwrap();
             assert_eq!(home, Path::new(wanted), "{flag:?} {env:?}");
         }
-        let error = home(None, &|_| None, Path::new("/cwd")).unwrap_err().to_string();
+        let error = home(/*flag*/ None, &|_| None, Path::new("/cwd")).unwrap_err().to_string();
         assert!(error.contains("--home") && error.contains("CODEX_HOME"), "{error}");
     }
 

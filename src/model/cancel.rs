@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn a_wait_ends_at_its_time_or_when_cancelled() {
-        let clock = Clock::simulated(0);
+        let clock = Clock::simulated(/*wall_start_ms*/ 0);
         let (canceller, cancel) = cancellation(clock.clone());
         std::thread::scope(|scope| {
             let waits = scope.spawn(|| (cancel.wait(Duration::ZERO), cancel.wait(Duration::from_secs(60))));
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn a_dropped_canceller_cancels_nothing() {
-        let (canceller, cancel) = cancellation(Clock::simulated(0));
+        let (canceller, cancel) = cancellation(Clock::simulated(/*wall_start_ms*/ 0));
         drop(canceller);
         assert!(!cancel.is_cancelled());
         assert!(cancel.wait(Duration::ZERO));

@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_cancelled_stream_stops() {
-        let clock = Clock::simulated(0);
+        let clock = Clock::simulated(/*wall_start_ms*/ 0);
         let (canceller, cancel) = cancellation(clock);
         let request = ModelRequest {
             model: OFFLINE_MODEL.to_owned(),

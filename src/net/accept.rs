@@ -169,7 +169,7 @@ fn prepare_tcp(socket: &Socket) {
 fn turn_away(mut socket: &Socket) {
     // A fresh socket takes a few hundred bytes at once; if not, the client gets no more than the end.
     let _ = socket.set_nonblocking(true);
-    let _ = socket.write_all(&full().render(false));
+    let _ = socket.write_all(&full().render(/*without_body*/ false));
     let _ = socket.shutdown(Shutdown::Write);
     // What has arrived is taken out, because closing with unread bytes would reset the answer away.
     let _ = socket.read(&mut [0; limits::LINGER_BYTES]);

@@ -89,7 +89,7 @@ impl Authenticator {
         };
         #[cfg(not(feature = "jwt"))]
         let _ = now_s;
-        outcome.map_err(|text| Answer::new(401, text).with("WWW-Authenticate", "Bearer"))
+        outcome.map_err(|text| Answer::new(/*status*/ 401, text).with("WWW-Authenticate", "Bearer"))
     }
 }
 
@@ -166,15 +166,15 @@ mod tests {
                 (value("Bearer the-token2"), "invalid websocket bearer token"),
             ];
             for (header, text) in table {
-                let answer = auth.check(&header, 0).expect_err("a refusal");
+                let answer = auth.check(&header, /*now_s*/ 0).expect_err("a refusal");
                 assert_eq!((answer.status, &*answer.text), (401, text), "{header:?}");
                 assert_eq!(answer.headers, [("WWW-Authenticate", "Bearer")]);
             }
             for good in ["Bearer the-token", "bearer   the-token ", "BEARER the-token"] {
-                assert_eq!(auth.check(&value(good), 0), Ok(()), "{good}");
+                assert_eq!(auth.check(&value(good), /*now_s*/ 0), Ok(()), "{good}");
             }
         }
-        assert_eq!(Authenticator::Off.check(&Authorization::Missing, 0), Ok(()));
+        assert_eq!(Authenticator::Off.check(&Authorization::Missing, /*now_s*/ 0), Ok(()));
     }
 
     #[test]

@@ -39,7 +39,7 @@ impl Drop for ClosedGuard {
     fn drop(&mut self) {
         if let Some(event) = self.event.take() {
             // Refused only if the processor has ended.
-            let _ = self.port.send(event, 0);
+            let _ = self.port.send(event, /*bytes*/ 0);
         }
     }
 }
@@ -86,7 +86,7 @@ impl Connection {
             Ok(read) => read,
             Err(answer) => {
                 if let Some(answer) = answer {
-                    give(door, link, &answer, false);
+                    give(door, link, &answer, /*without_body*/ false);
                 }
                 return;
             }
@@ -129,7 +129,8 @@ fn log_answer(link: &Link, head: &Head, answer: &Answer) {
 
 /// The answer to a client for whom there is no room.
 pub(crate) fn full() -> Answer {
-    Answer::new(503, "the server has as many connections as it may; retry later\n").with("Retry-After", "1")
+    Answer::new(/*status*/ 503, "the server has as many connections as it may; retry later\n")
+        .with("Retry-After", "1")
 }
 
 /// The head, or what to answer instead; nothing if there is nobody to answer.
@@ -149,11 +150,13 @@ fn read_head_in_time(door: &Door, link: &Arc<Link>) -> Result<(Head, Vec<u8>), O
     door.timer.cancel(deadline);
     read.map_err(|error| match error {
         HeadError::Ended if is_late.load(Ordering::Acquire) => {
-            Some(Answer::new(408, "the request head did not arrive in time\n"))
+            Some(Answer::new(/*status*/ 408, "the request head did not arrive in time\n"))
         }
         HeadError::Ended => None,
-        HeadError::TooLarge(text) => Some(Answer::new(431, format!("{text}\n"))),
-        HeadError::Malformed(error) => Some(Answer::new(400, format!("not an HTTP/1 request: {error}\n"))),
+        HeadError::TooLarge(text) => Some(Answer::new(/*status*/ 431, format!("{text}\n"))),
+        HeadError::Malformed(error) => {
+            Some(Answer::new(/*status*/ 400, format!("not an HTTP/1 request: {error}\n")))
+        }
         HeadError::Io(error) => {
             tracing::debug!(connection = link.id().0, %error, "the client left in its request head");
             None
@@ -226,7 +229,7 @@ fn converse(
     let admission = Admission::default();
     let opened =
         Opened { id, outbox: outbox.clone(), transport: door.transport, peer, admission: admission.clone() };
-    if port.send(NetEvent::Opened(opened), 0).is_err() {
+    if port.send(NetEvent::Opened(opened), /*bytes*/ 0).is_err() {
         return (ReadEnd::Refuse(shutting_down()), None);
     }
     let closed = ClosedGuard { port: Arc::clone(&port), event: Some(NetEvent::Closed(id, InputEnd::Gone)) };

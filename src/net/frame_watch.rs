@@ -137,26 +137,32 @@ mod tests {
         for piece in [1, 2, 3, 5, 64, 1000, usize::MAX] {
             let mut watch = FrameWatch::default();
             for bytes in input.chunks(piece.min(input.len())) {
-                watch.see(bytes, 70_000).expect("within the limit");
+                watch.see(bytes, /*message_bytes_max*/ 70_000).expect("within the limit");
             }
-            assert!(watch.is_drained(5), "piece {piece}: {watch:?}");
-            watch.see(&input[..1], 70_000).expect("within the limit");
-            assert!(!watch.is_drained(5), "piece {piece}: {watch:?}");
+            assert!(watch.is_drained(/*taken*/ 5), "piece {piece}: {watch:?}");
+            watch.see(&input[..1], /*message_bytes_max*/ 70_000).expect("within the limit");
+            assert!(!watch.is_drained(/*taken*/ 5), "piece {piece}: {watch:?}");
         }
     }
 
     #[test]
     fn the_limit_holds_for_the_sum_of_fragments_and_spares_what_came_before() {
-        let mut input = frame(0x81, 10);
+        let mut input = frame(/*first*/ 0x81, /*length*/ 10);
         let before = input.len();
-        input.extend(frame(0x81, 11));
-        assert_eq!(FrameWatch::default().see(&input, 10), Err(TooLarge { good_bytes: before }));
-        let mut fragments = frame(0x01, 6);
-        fragments.extend(frame(0x89, 9));
+        input.extend(frame(/*first*/ 0x81, /*length*/ 11));
+        assert_eq!(
+            FrameWatch::default().see(&input, /*message_bytes_max*/ 10),
+            Err(TooLarge { good_bytes: before })
+        );
+        let mut fragments = frame(/*first*/ 0x01, /*length*/ 6);
+        fragments.extend(frame(/*first*/ 0x89, /*length*/ 9));
         let before = fragments.len();
-        fragments.extend(frame(0x80, 5));
-        assert_eq!(FrameWatch::default().see(&fragments, 10), Err(TooLarge { good_bytes: before }));
-        assert_eq!(FrameWatch::default().see(&fragments, 11), Ok(()));
+        fragments.extend(frame(/*first*/ 0x80, /*length*/ 5));
+        assert_eq!(
+            FrameWatch::default().see(&fragments, /*message_bytes_max*/ 10),
+            Err(TooLarge { good_bytes: before })
+        );
+        assert_eq!(FrameWatch::default().see(&fragments, /*message_bytes_max*/ 11), Ok(()));
         let huge = [0x81, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1, 2, 3, 4];
         assert_eq!(FrameWatch::default().see(&huge, usize::MAX), Ok(()));
         assert_eq!(FrameWatch::default().see(&huge, 64 << 20), Err(TooLarge { good_bytes: 0 }));

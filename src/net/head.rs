@@ -207,7 +207,7 @@ mod tests {
     fn heads_are_told_apart() {
         let head = |lines: &str| {
             let text = format!("GET / HTTP/1.1\r\n{lines}\r\n");
-            read(text.as_bytes(), 50).expect("a head").0
+            read(text.as_bytes(), /*piece*/ 50).expect("a head").0
         };
         assert!(head("ORIGIN:\r\n").has_origin);
         assert!(head("content-length: 5\r\n").has_body && head("Transfer-Encoding: chunked\r\n").has_body);
@@ -223,23 +223,23 @@ mod tests {
     #[test]
     fn what_is_too_large_is_refused_before_it_is_held() {
         let long_line = format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(limits::MIB));
-        assert!(matches!(read(long_line.as_bytes(), 4096), Err(HeadError::TooLarge(_))));
+        assert!(matches!(read(long_line.as_bytes(), /*piece*/ 4096), Err(HeadError::TooLarge(_))));
         let many = format!("GET / HTTP/1.1\r\n{}\r\n", "a:b\r\n".repeat(20_000));
-        assert!(matches!(read(many.as_bytes(), 4096), Err(HeadError::TooLarge(_))));
+        assert!(matches!(read(many.as_bytes(), /*piece*/ 4096), Err(HeadError::TooLarge(_))));
         let just_too_many = format!("GET / HTTP/1.1\r\n{}\r\n", "a:b\r\n".repeat(65));
-        assert!(matches!(read(just_too_many.as_bytes(), 4096), Err(HeadError::TooLarge(_))));
+        assert!(matches!(read(just_too_many.as_bytes(), /*piece*/ 4096), Err(HeadError::TooLarge(_))));
         let just_fits = format!("GET / HTTP/1.1\r\n{}\r\n", "a:b\r\n".repeat(64));
-        assert!(read(just_fits.as_bytes(), 4096).is_ok());
+        assert!(read(just_fits.as_bytes(), /*piece*/ 4096).is_ok());
     }
 
     #[test]
     fn what_is_not_http_is_refused_at_once() {
         for text in [&b"\x16\x03\x01\x02\x00\x01\x00"[..], b"{\"id\":1}\n", b"SSH-2.0-x\r\n", b"\0\0\0\0"] {
-            let result = read(text, 100);
+            let result = read(text, /*piece*/ 100);
             assert!(matches!(result, Err(HeadError::Malformed(_))), "{text:?}: {result:?}");
         }
-        assert!(matches!(read(b"GET / HT", 100), Err(HeadError::Ended)));
-        assert!(matches!(read(b"", 100), Err(HeadError::Ended)));
+        assert!(matches!(read(b"GET / HT", /*piece*/ 100), Err(HeadError::Ended)));
+        assert!(matches!(read(b"", /*piece*/ 100), Err(HeadError::Ended)));
     }
 
     #[test]
@@ -259,7 +259,7 @@ mod tests {
                 text.insert(at, byte);
             }
             let whole = read(&text, usize::MAX);
-            let drip = read(&text, 1);
+            let drip = read(&text, /*piece*/ 1);
             assert_eq!(whole.is_ok(), drip.is_ok(), "seed {seed}: {text:?}");
         }
     }

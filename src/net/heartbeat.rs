@@ -198,37 +198,58 @@ mod tests {
     #[test]
     fn a_silent_client_is_pinged_and_then_ended() {
         let mut heart = heartbeat();
-        assert_eq!(heart.judge(look(0, 0)), Verdict::Wait(at(25)));
-        assert_eq!(heart.judge(look(25, 10)), Verdict::Wait(at(35)), "it spoke at 10");
-        assert_eq!(heart.judge(look(35, 10)), Verdict::Ping(at(55)));
-        assert_eq!(heart.judge(look(54, 10)), Verdict::Wait(at(55)));
-        let Verdict::Close(closing) = heart.judge(look(55, 10)) else { panic!("it goes on") };
+        assert_eq!(heart.judge(look(/*now_s*/ 0, /*last_read_s*/ 0)), Verdict::Wait(at(/*seconds*/ 25)));
+        assert_eq!(
+            heart.judge(look(/*now_s*/ 25, /*last_read_s*/ 10)),
+            Verdict::Wait(at(/*seconds*/ 35)),
+            "it spoke at 10"
+        );
+        assert_eq!(heart.judge(look(/*now_s*/ 35, /*last_read_s*/ 10)), Verdict::Ping(at(/*seconds*/ 55)));
+        assert_eq!(heart.judge(look(/*now_s*/ 54, /*last_read_s*/ 10)), Verdict::Wait(at(/*seconds*/ 55)));
+        let Verdict::Close(closing) = heart.judge(look(/*now_s*/ 55, /*last_read_s*/ 10)) else {
+            panic!("it goes on")
+        };
         assert_eq!((closing.code, &*closing.reason), (1008, "no answer to a ping within 20 s"));
     }
 
     #[test]
     fn any_sign_of_life_answers_a_ping() {
         let mut heart = heartbeat();
-        assert_eq!(heart.judge(look(25, 0)), Verdict::Ping(at(45)));
-        assert_eq!(heart.judge(look(45, 25)), Verdict::Wait(at(50)), "in the same millisecond");
-        assert_eq!(heart.judge(look(50, 25)), Verdict::Ping(at(70)));
+        assert_eq!(heart.judge(look(/*now_s*/ 25, /*last_read_s*/ 0)), Verdict::Ping(at(/*seconds*/ 45)));
+        assert_eq!(
+            heart.judge(look(/*now_s*/ 45, /*last_read_s*/ 25)),
+            Verdict::Wait(at(/*seconds*/ 50)),
+            "in the same millisecond"
+        );
+        assert_eq!(heart.judge(look(/*now_s*/ 50, /*last_read_s*/ 25)), Verdict::Ping(at(/*seconds*/ 70)));
     }
 
     #[test]
     fn a_ping_behind_a_message_on_its_way_is_not_late() {
         let mut heart = heartbeat();
-        assert_eq!(heart.judge(look(25, 0)), Verdict::Ping(at(45)));
-        let busy = Look { has_unwritten: true, writing_since: Some(at(40)), ..look(45, 0) };
-        assert_eq!(heart.judge(busy), Verdict::Wait(at(65)));
-        assert_eq!(heart.judge(Look { now: at(64), ..look(64, 0) }), Verdict::Wait(at(65)));
-        assert!(matches!(heart.judge(look(65, 0)), Verdict::Close(_)));
+        assert_eq!(heart.judge(look(/*now_s*/ 25, /*last_read_s*/ 0)), Verdict::Ping(at(/*seconds*/ 45)));
+        let busy = Look {
+            has_unwritten: true,
+            writing_since: Some(at(/*seconds*/ 40)),
+            ..look(/*now_s*/ 45, /*last_read_s*/ 0)
+        };
+        assert_eq!(heart.judge(busy), Verdict::Wait(at(/*seconds*/ 65)));
+        assert_eq!(
+            heart.judge(Look { now: at(/*seconds*/ 64), ..look(/*now_s*/ 64, /*last_read_s*/ 0) }),
+            Verdict::Wait(at(/*seconds*/ 65))
+        );
+        assert!(matches!(heart.judge(look(/*now_s*/ 65, /*last_read_s*/ 0)), Verdict::Close(_)));
     }
 
     #[test]
     fn a_stalled_write_ends_exactly_at_its_deadline() {
         let mut heart = heartbeat();
-        let stuck = |now_s| Look { writing_since: Some(at(1)), has_unwritten: true, ..look(now_s, now_s) };
-        assert_eq!(heart.judge(stuck(24)), Verdict::Wait(at(31)));
+        let stuck = |now_s| Look {
+            writing_since: Some(at(/*seconds*/ 1)),
+            has_unwritten: true,
+            ..look(now_s, now_s)
+        };
+        assert_eq!(heart.judge(stuck(24)), Verdict::Wait(at(/*seconds*/ 31)));
         assert_eq!(heart.judge(stuck(31)), Verdict::Stalled);
     }
 
@@ -236,9 +257,9 @@ mod tests {
     fn a_client_that_never_initializes_is_told_so() {
         let mut heart = heartbeat();
         let mute = |now_s| Look { is_admitted: false, ..look(now_s, now_s) };
-        assert_eq!(heart.judge(mute(20)), Verdict::Wait(at(30)));
+        assert_eq!(heart.judge(mute(20)), Verdict::Wait(at(/*seconds*/ 30)));
         let Verdict::Close(closing) = heart.judge(mute(30)) else { panic!("it goes on") };
         assert_eq!((closing.code, &*closing.reason), (1008, "no `initialize` within 30 s"));
-        assert_eq!(heart.judge(look(30, 30)), Verdict::Wait(at(55)));
+        assert_eq!(heart.judge(look(/*now_s*/ 30, /*last_read_s*/ 30)), Verdict::Wait(at(/*seconds*/ 55)));
     }
 }

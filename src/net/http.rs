@@ -59,7 +59,9 @@ mod tests {
 
     #[test]
     fn an_answer_is_whole_and_says_its_length() {
-        let bytes = Answer::new(503, "later\n").with("Retry-After", "5").render(false);
+        let bytes = Answer::new(/*status*/ 503, "later\n")
+            .with("Retry-After", "5")
+            .render(/*without_body*/ false);
         let text = String::from_utf8(bytes).expect("text");
         assert!(text.starts_with("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n"), "{text}");
         assert!(text.ends_with("\r\n\r\nlater\n"), "{text}");
@@ -70,11 +72,14 @@ mod tests {
 
     #[test]
     fn an_empty_answer_has_length_zero_and_head_has_no_body() {
-        let empty = String::from_utf8(Answer::new(200, "").render(false)).expect("text");
+        let empty =
+            String::from_utf8(Answer::new(/*status*/ 200, "").render(/*without_body*/ false)).expect("text");
         assert!(empty.contains("Content-Length: 0\r\n") && empty.ends_with("\r\n\r\n"), "{empty}");
-        let head = String::from_utf8(Answer::new(400, "no\n").render(true)).expect("text");
+        let head = String::from_utf8(Answer::new(/*status*/ 400, "no\n").render(/*without_body*/ true))
+            .expect("text");
         assert!(head.contains("Content-Length: 3\r\n") && head.ends_with("\r\n\r\n"), "{head}");
-        let upgrade = String::from_utf8(Answer::new(426, "").render(false)).expect("text");
+        let upgrade =
+            String::from_utf8(Answer::new(/*status*/ 426, "").render(/*without_body*/ false)).expect("text");
         assert!(upgrade.contains("Upgrade: websocket\r\n"), "{upgrade}");
     }
 }

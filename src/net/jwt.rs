@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn claims_are_checked_with_the_skew() {
-        let plain = signed(None, None);
+        let plain = signed(/*issuer*/ None, /*audience*/ None);
         let table = [
             (json!({"exp": NOW_S + 60}), Ok(())),
             (json!({"exp": NOW_S - 30}), Ok(())),
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn only_hs256_with_our_key_over_these_bytes_passes() {
-        let plain = signed(None, None);
+        let plain = signed(/*issuer*/ None, /*audience*/ None);
         let claims = json!({"exp": NOW_S + 60});
         let good = token(SECRET, &json!({"alg": "HS256"}), &claims);
         assert_eq!(plain.check(&good, NOW_S), Ok(()), "`typ` may be missing");

@@ -97,7 +97,7 @@ impl Listener {
             }
         };
         check_exposure(&config, &bound, &auth)?;
-        let mut listener = Self::run(config, auth, socket, bound, None, wiring)?;
+        let mut listener = Self::run(config, auth, socket, bound, /*file*/ None, wiring)?;
         listener.is_adopted = true;
         Ok(listener)
     }

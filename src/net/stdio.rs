@@ -86,13 +86,13 @@ impl Stdio {
                     admission: Admission::default(),
                 };
                 // An error of either send means that the processor has ended before us.
-                if port.send(NetEvent::Opened(opened), 0).is_err() {
+                if port.send(NetEvent::Opened(opened), /*bytes*/ 0).is_err() {
                     return;
                 }
                 let mut lines =
                     Lines { id, port, line: Vec::new(), skipping: false, max: config.message_bytes_max };
                 let end = read_lines(File::from(input), &wake_reader, &mut lines);
-                let _ = lines.port.send(NetEvent::Closed(id, end), 0);
+                let _ = lines.port.send(NetEvent::Closed(id, end), /*bytes*/ 0);
             }
         })
         .map_err(started)?;
@@ -161,7 +161,7 @@ impl Lines {
             self.max
         ))
         .with(Reason::MessageTooLarge);
-        self.send(Err(Undecodable { id: None, error }), 0)
+        self.send(Err(Undecodable { id: None, error }), /*bytes*/ 0)
     }
 
     fn end_of_line(&mut self) -> Result<(), ProcessorEnded> {
@@ -241,7 +241,7 @@ fn write_lines(id: ConnectionId, mut output: File, mut drain: OutboxDrain, port:
             }
             // First free whoever waits for room: the processor may be among them.
             drop(drain);
-            let _ = port.send(NetEvent::Closed(id, InputEnd::Gone), 0);
+            let _ = port.send(NetEvent::Closed(id, InputEnd::Gone), /*bytes*/ 0);
             return;
         }
         if next != Next::Continue {

@@ -130,17 +130,17 @@ mod tests {
     fn a_stale_socket_is_replaced_and_a_live_or_foreign_file_is_not() {
         let folder = Folder::new("stale");
         let path = folder.0.join("x.sock");
-        let (socket, file) = bind(&path, 0o600).expect("it binds");
-        let error = bind(&path, 0o600).expect_err("it is alive").to_string();
+        let (socket, file) = bind(&path, /*mode*/ 0o600).expect("it binds");
+        let error = bind(&path, /*mode*/ 0o600).expect_err("it is alive").to_string();
         assert!(error.contains("another server is listening"), "{error}");
         // As after a crash: the file stays, nobody listens.
         std::mem::forget(file);
         drop(socket);
-        let (socket, file) = bind(&path, 0o600).expect("it was stale");
+        let (socket, file) = bind(&path, /*mode*/ 0o600).expect("it was stale");
         drop(socket);
         drop(file);
         fs::write(&path, "precious").expect("a file");
-        let error = bind(&path, 0o600).expect_err("no socket").to_string();
+        let error = bind(&path, /*mode*/ 0o600).expect_err("no socket").to_string();
         assert!(error.contains("is no socket"), "{error}");
         assert_eq!(fs::read_to_string(&path).expect("it is there"), "precious");
     }
@@ -149,7 +149,7 @@ mod tests {
     fn what_replaced_our_socket_is_not_removed() {
         let folder = Folder::new("replaced");
         let path = folder.0.join("x.sock");
-        let (_socket, file) = bind(&path, 0o600).expect("it binds");
+        let (_socket, file) = bind(&path, /*mode*/ 0o600).expect("it binds");
         fs::remove_file(&path).expect("it is there");
         fs::write(&path, "other").expect("a file");
         drop(file);
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn a_path_that_is_too_long_is_a_clear_error() {
         let path = PathBuf::from(format!("/tmp/{}", "x".repeat(200)));
-        let error = bind(&path, 0o600).expect_err("too long").to_string();
+        let error = bind(&path, /*mode*/ 0o600).expect_err("too long").to_string();
         assert!(error.contains("cannot listen on unix:///tmp/xxx"), "{error}");
     }
 }

@@ -22,11 +22,11 @@ pub(crate) enum Route {
 pub(crate) fn route(head: &Head, phase: Phase) -> Route {
     // A browser sends `Origin` with every WebSocket request: a page from anywhere must not reach this server.
     if head.has_origin {
-        return Route::Answer(Answer::new(403, ""));
+        return Route::Answer(Answer::new(/*status*/ 403, ""));
     }
     match head.path() {
         "/readyz" => Route::Answer(probe(head, phase == Phase::Ready)),
-        "/healthz" => Route::Answer(probe(head, true)),
+        "/healthz" => Route::Answer(probe(head, /*good*/ true)),
         _ => match accept(head) {
             Ok(accept) => Route::Upgrade(accept),
             Err(answer) => Route::Answer(answer),
@@ -36,9 +36,9 @@ pub(crate) fn route(head: &Head, phase: Phase) -> Route {
 
 fn probe(head: &Head, good: bool) -> Answer {
     match &*head.method {
-        "GET" | "HEAD" if good => Answer::new(200, ""),
-        "GET" | "HEAD" => Answer::new(503, "").with("Retry-After", "1"),
-        _ => Answer::new(405, "").with("Allow", "GET,HEAD"),
+        "GET" | "HEAD" if good => Answer::new(/*status*/ 200, ""),
+        "GET" | "HEAD" => Answer::new(/*status*/ 503, "").with("Retry-After", "1"),
+        _ => Answer::new(/*status*/ 405, "").with("Allow", "GET,HEAD"),
     }
 }
 
@@ -46,12 +46,11 @@ fn probe(head: &Head, good: bool) -> Answer {
 fn accept(head: &Head) -> Result<String, Answer> {
     let refuse = |what: &str| {
         let hint = "this is a WebSocket endpoint; the probes are at /readyz and /healthz";
-        Err(Answer::new(400, format!("{what}; {hint}\n")))
+        Err(Answer::new(/*status*/ 400, format!("{what}; {hint}\n")))
     };
     if &*head.method != "GET" {
-        return Err(
-            Answer::new(405, "only GET with a WebSocket upgrade is served here\n").with("Allow", "GET")
-        );
+        return Err(Answer::new(/*status*/ 405, "only GET with a WebSocket upgrade is served here\n")
+            .with("Allow", "GET"));
     }
     if head.minor < 1 {
         return refuse("a WebSocket needs HTTP/1.1");
@@ -64,7 +63,7 @@ fn accept(head: &Head) -> Result<String, Answer> {
     }
     if !head.version_13 {
         let text = "only version 13 of the WebSocket protocol is served\n";
-        return Err(Answer::new(426, text).with("Sec-WebSocket-Version", "13"));
+        return Err(Answer::new(/*status*/ 426, text).with("Sec-WebSocket-Version", "13"));
     }
     if head.has_body {
         return refuse("a WebSocket request has no body");

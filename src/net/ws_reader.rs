@@ -165,11 +165,11 @@ impl WsReader {
         match error {
             Error::ConnectionClosed | Error::AlreadyClosed => ReadEnd::Closed,
             Error::Io(_) | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => ReadEnd::Gone,
-            Error::Utf8(_) => ReadEnd::Refuse(closing(1007, "a text message was not UTF-8")),
+            Error::Utf8(_) => ReadEnd::Refuse(closing(/*code*/ 1007, "a text message was not UTF-8")),
             Error::Capacity(CapacityError::MessageTooLong { max_size, .. }) => {
                 ReadEnd::Refuse(too_large(*max_size))
             }
-            error => ReadEnd::Refuse(closing(1002, &error.to_string())),
+            error => ReadEnd::Refuse(closing(/*code*/ 1002, &error.to_string())),
         }
     }
 }
@@ -223,10 +223,10 @@ fn closing(code: u16, reason: &str) -> Closing {
 }
 
 fn too_large(limit: usize) -> Closing {
-    closing(1009, &format!("the message is larger than the limit of {limit} bytes"))
+    closing(/*code*/ 1009, &format!("the message is larger than the limit of {limit} bytes"))
 }
 
 /// What clients are told when the server ends.
 pub(crate) fn shutting_down() -> Closing {
-    closing(1001, "the server is shutting down")
+    closing(/*code*/ 1001, "the server is shutting down")
 }

@@ -190,7 +190,7 @@ mod tests {
     fn messages_of_every_size_arrive_whole_over_any_socket() {
         let sizes = [0, 1, 125, 126, 65_535, 65_536, limits::WRITE_COPY_BYTES, 300_000, 2];
         for per_call in [100_000, 7_001, 13] {
-            let (read, _) = through(&sizes, None, per_call);
+            let (read, _) = through(&sizes, /*closing*/ None, per_call);
             let lengths: Vec<usize> = read.iter().map(Message::len).collect();
             assert_eq!(lengths[..sizes.len()], sizes, "{per_call} bytes per call");
             assert!(matches!(read.last(), Some(Message::Close(_))));
@@ -199,9 +199,9 @@ mod tests {
 
     #[test]
     fn many_small_messages_are_few_calls_and_a_large_one_is_one() {
-        let (_, calls) = through(&[100; 600], None, usize::MAX);
+        let (_, calls) = through(&[100; 600], /*closing*/ None, usize::MAX);
         assert_eq!(calls, 1);
-        let (_, calls) = through(&[10_000_000], None, usize::MAX);
+        let (_, calls) = through(&[10_000_000], /*closing*/ None, usize::MAX);
         assert_eq!(calls, 2, "the message, and the Close");
     }
 

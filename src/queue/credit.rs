@@ -112,31 +112,31 @@ mod tests {
 
     #[test]
     fn at_the_limit_nothing_more_is_let_through() {
-        let credit = Credit::new(10);
-        let six = credit.try_take(6).expect("there is room");
-        assert!(credit.try_take(5).is_none());
-        let four = credit.try_take(4).expect("exactly full");
+        let credit = Credit::new(/*max*/ 10);
+        let six = credit.try_take(/*amount*/ 6).expect("there is room");
+        assert!(credit.try_take(/*amount*/ 5).is_none());
+        let four = credit.try_take(/*amount*/ 4).expect("exactly full");
         drop((six, four));
         assert_eq!(credit.used(), 0);
     }
 
     #[test]
     fn one_amount_above_the_limit_passes_alone() {
-        let credit = Credit::new(10);
-        let large = credit.try_take(1_000).expect("nothing else is out");
-        assert!(credit.try_take(1).is_none());
+        let credit = Credit::new(/*max*/ 10);
+        let large = credit.try_take(/*amount*/ 1_000).expect("nothing else is out");
+        assert!(credit.try_take(/*amount*/ 1).is_none());
         drop(large);
-        assert!(credit.try_take(1).is_some());
+        assert!(credit.try_take(/*amount*/ 1).is_some());
     }
 
     #[test]
     fn a_taker_waits_for_a_giver_under_contention() {
-        let credit = Credit::new(3);
+        let credit = Credit::new(/*max*/ 3);
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
                     for _ in 0..2_000 {
-                        let charge = credit.take(2);
+                        let charge = credit.take(/*amount*/ 2);
                         assert!(credit.used() <= 3);
                         drop(charge);
                     }

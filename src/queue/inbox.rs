@@ -109,7 +109,7 @@ impl<T> InboxPort<T> {
         if self.bytes.is_closed() {
             return Err(Refused::Ended);
         }
-        let charges = (self.messages.take(1), self.bytes.take(bytes));
+        let charges = (self.messages.take(/*amount*/ 1), self.bytes.take(bytes));
         // The end may be what made room: then the message would only be thrown away.
         if self.bytes.is_closed() {
             return Err(Refused::Ended);
@@ -126,7 +126,7 @@ impl<T> InboxPort<T> {
         if self.bytes.is_closed() {
             return Err(Refused::Ended);
         }
-        let own = self.messages.take(1);
+        let own = self.messages.take(/*amount*/ 1);
         let Some(shared) = self.bytes.try_take(bytes) else { return Err(Refused::Full(item)) };
         if self.bytes.is_closed() {
             return Err(Refused::Ended);
@@ -145,39 +145,42 @@ mod tests {
 
     #[test]
     fn a_full_inbox_hands_a_request_back_and_loses_nothing() {
-        let (inbox, drain) = Inbox::new(2, 1_000, 2);
+        let (inbox, drain) =
+            Inbox::new(/*messages*/ 2, /*bytes*/ 1_000, /*messages_per_port*/ 2);
         let (one, two) = (inbox.port(), inbox.port());
-        assert_eq!(one.offer("a", 1), Ok(()));
-        assert_eq!(one.offer("b", 1), Ok(()));
-        assert_eq!(two.offer("c", 1), Err(Refused::Full("c")));
+        assert_eq!(one.offer("a", /*bytes*/ 1), Ok(()));
+        assert_eq!(one.offer("b", /*bytes*/ 1), Ok(()));
+        assert_eq!(two.offer("c", /*bytes*/ 1), Err(Refused::Full("c")));
         assert_eq!(drain.receiver().recv().map(|entry| entry.item), Ok("a"));
-        assert_eq!(two.offer("c", 1), Ok(()));
+        assert_eq!(two.offer("c", /*bytes*/ 1), Ok(()));
     }
 
     #[test]
     fn the_byte_budget_refuses_and_recovers() {
-        let (inbox, drain) = Inbox::new(8, 100, 8);
+        let (inbox, drain) =
+            Inbox::new(/*messages*/ 8, /*bytes*/ 100, /*messages_per_port*/ 8);
         let port = inbox.port();
-        assert_eq!(port.offer("large", 90), Ok(()));
-        assert_eq!(port.offer("next", 20), Err(Refused::Full("next")));
+        assert_eq!(port.offer("large", /*bytes*/ 90), Ok(()));
+        assert_eq!(port.offer("next", /*bytes*/ 20), Err(Refused::Full("next")));
         drop(drain.receiver().recv());
-        assert_eq!(port.offer("next", 20), Ok(()));
+        assert_eq!(port.offer("next", /*bytes*/ 20), Ok(()));
     }
 
     #[test]
     fn a_flooding_connection_waits_while_another_gets_through() {
-        let (inbox, drain) = Inbox::new(64, 1_000_000, 2);
+        let (inbox, drain) =
+            Inbox::new(/*messages*/ 64, /*bytes*/ 1_000_000, /*messages_per_port*/ 2);
         let (flood, other) = (inbox.port(), inbox.port());
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 for number in 0..100 {
-                    flood.send(number, 1).expect("the receiver lives");
+                    flood.send(number, /*bytes*/ 1).expect("the receiver lives");
                 }
             });
             while drain.receiver().len() < 2 {
                 std::thread::yield_now();
             }
-            other.offer(1_000, 1).expect("the flood holds two places only");
+            other.offer(/*item*/ 1_000, /*bytes*/ 1).expect("the flood holds two places only");
             let got: Vec<i32> = drain.receiver().iter().take(101).map(|entry| entry.item).collect();
             assert!(got.iter().position(|&number| number == 1_000).expect("it is there") <= 4);
         });
@@ -185,11 +188,12 @@ mod tests {
 
     #[test]
     fn a_waiting_sender_is_released_when_the_processor_ends() {
-        let (inbox, drain) = Inbox::new(1, 1_000, 1);
+        let (inbox, drain) =
+            Inbox::new(/*messages*/ 1, /*bytes*/ 1_000, /*messages_per_port*/ 1);
         let port = inbox.port();
-        port.send("first", 1).expect("there is room");
+        port.send("first", /*bytes*/ 1).expect("there is room");
         std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| port.send("second", 1));
+            let waiting = scope.spawn(|| port.send("second", /*bytes*/ 1));
             drop(drain);
             assert_eq!(waiting.join().expect("no panic"), Err(Refused::Ended));
         });

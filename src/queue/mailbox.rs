@@ -83,19 +83,19 @@ mod tests {
 
     #[test]
     fn it_closes_only_when_empty_and_is_bounded() {
-        let mailbox = Mailbox::new(2);
-        assert_eq!((mailbox.put(1), mailbox.put(2)), (Ok(()), Ok(())));
-        assert_eq!(mailbox.put(3), Err(Undelivered::Full(3)));
+        let mailbox = Mailbox::new(/*max*/ 2);
+        assert_eq!((mailbox.put(/*letter*/ 1), mailbox.put(/*letter*/ 2)), (Ok(()), Ok(())));
+        assert_eq!(mailbox.put(/*letter*/ 3), Err(Undelivered::Full(3)));
         assert!(!mailbox.close_if_empty());
         assert_eq!((mailbox.take(), mailbox.take(), mailbox.take()), (Some(1), Some(2), None));
         assert!(mailbox.close_if_empty());
-        assert_eq!(mailbox.put(4), Err(Undelivered::Closed(4)));
+        assert_eq!(mailbox.put(/*letter*/ 4), Err(Undelivered::Closed(4)));
     }
 
     #[test]
     fn every_letter_is_either_taken_or_given_back_to_its_sender() {
         for _ in 0..200 {
-            let mailbox = Mailbox::new(1000);
+            let mailbox = Mailbox::new(/*max*/ 1000);
             let sender = mailbox.clone();
             std::thread::scope(|scope| {
                 let accepted = scope.spawn(move || (0..100).filter(|&n| sender.put(n).is_ok()).count());

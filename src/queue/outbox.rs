@@ -308,82 +308,89 @@ mod tests {
 
     #[test]
     fn messages_come_out_in_order_and_control_frames_first() {
-        let (outbox, mut drain) = Outbox::new(limits(8, 100, Overflow::Wait));
+        let (outbox, mut drain) =
+            Outbox::new(limits(/*messages*/ 8, /*bytes*/ 100, Overflow::Wait));
         outbox.push(Bytes::from_static(b"one"));
         outbox.push(Bytes::from_static(b"two"));
         outbox.push_control(Bytes::from_static(b"pong"));
         let mut batch = Batch::default();
-        assert_eq!(drain.next(&mut batch, 100), Next::Continue);
+        assert_eq!(drain.next(&mut batch, /*bytes_max*/ 100), Next::Continue);
         assert_eq!((texts(&batch), batch.control.len()), (vec![&b"one"[..], b"two"], 1));
     }
 
     #[test]
     fn a_batch_is_bounded_but_never_empty() {
-        let (outbox, mut drain) = Outbox::new(limits(8, 100, Overflow::Wait));
+        let (outbox, mut drain) =
+            Outbox::new(limits(/*messages*/ 8, /*bytes*/ 100, Overflow::Wait));
         for text in [&b"1234567890"[..], b"12", b"34"] {
             outbox.push(Bytes::from_static(text));
         }
         let mut batch = Batch::default();
-        drain.next(&mut batch, 4);
+        drain.next(&mut batch, /*bytes_max*/ 4);
         assert_eq!(texts(&batch), [b"1234567890"]);
-        drain.next(&mut batch, 4);
+        drain.next(&mut batch, /*bytes_max*/ 4);
         assert_eq!(texts(&batch), [b"12", b"34"]);
     }
 
     #[test]
     fn what_is_being_written_still_counts_against_the_bound() {
-        let (outbox, mut drain) = Outbox::new(limits(2, 100, Overflow::Cut(too_slow())));
+        let (outbox, mut drain) =
+            Outbox::new(limits(/*messages*/ 2, /*bytes*/ 100, Overflow::Cut(too_slow())));
         let mut batch = Batch::default();
         outbox.push(Bytes::from_static(b"a"));
-        drain.next(&mut batch, 100);
+        drain.next(&mut batch, /*bytes_max*/ 100);
         assert_eq!(outbox.push(Bytes::from_static(b"b")), Pushed::Queued);
         assert_eq!(outbox.push(Bytes::from_static(b"c")), Pushed::Dropped);
-        assert_eq!(drain.next(&mut batch, 100), Next::Close(too_slow()));
+        assert_eq!(drain.next(&mut batch, /*bytes_max*/ 100), Next::Close(too_slow()));
         assert!(batch.data.is_empty(), "a cut connection hears only the goodbye");
         assert_eq!(outbox.bytes_queued(), 0);
     }
 
     #[test]
     fn finishing_writes_everything_first_and_takes_nothing_more() {
-        let (outbox, mut drain) = Outbox::new(limits(8, 100, Overflow::Wait));
+        let (outbox, mut drain) =
+            Outbox::new(limits(/*messages*/ 8, /*bytes*/ 100, Overflow::Wait));
         outbox.push(Bytes::from_static(b"last"));
         outbox.finish(goodbye());
         assert_eq!(outbox.push(Bytes::from_static(b"late")), Pushed::Dropped);
         let mut batch = Batch::default();
-        assert_eq!(drain.next(&mut batch, 100), Next::Close(goodbye()));
+        assert_eq!(drain.next(&mut batch, /*bytes_max*/ 100), Next::Close(goodbye()));
         assert_eq!(texts(&batch), [b"last"]);
     }
 
     #[test]
     fn a_message_above_the_whole_bound_passes_alone() {
-        let (outbox, _drain) = Outbox::new(limits(8, 4, Overflow::Cut(too_slow())));
+        let (outbox, _drain) =
+            Outbox::new(limits(/*messages*/ 8, /*bytes*/ 4, Overflow::Cut(too_slow())));
         assert_eq!(outbox.push(Bytes::from_static(b"larger")), Pushed::Queued);
         assert_eq!(outbox.push(Bytes::from_static(b"x")), Pushed::Dropped);
     }
 
     #[test]
     fn too_many_control_frames_close_the_connection() {
-        let (outbox, mut drain) = Outbox::new(limits(8, 100, Overflow::Wait));
+        let (outbox, mut drain) =
+            Outbox::new(limits(/*messages*/ 8, /*bytes*/ 100, Overflow::Wait));
         for _ in 0..2 {
             assert_eq!(outbox.push_control(Bytes::from_static(b"p")), Pushed::Queued);
         }
         assert_eq!(outbox.push_control(Bytes::from_static(b"p")), Pushed::Dropped);
-        let next = drain.next(&mut Batch::default(), 100);
+        let next = drain.next(&mut Batch::default(), /*bytes_max*/ 100);
         assert!(matches!(next, Next::Close(Closing { code: 1008, .. })), "{next:?}");
     }
 
     #[test]
     fn a_waiting_producer_goes_on_when_there_is_room_or_no_writer() {
-        let (outbox, mut drain) = Outbox::new(limits(1, 100, Overflow::Wait));
+        let (outbox, mut drain) =
+            Outbox::new(limits(/*messages*/ 1, /*bytes*/ 100, Overflow::Wait));
         let producer = outbox.clone();
         std::thread::scope(|scope| {
             let pushed = scope.spawn(move || {
                 [&b"a"[..], b"b", b"c"].map(|text| producer.push(Bytes::copy_from_slice(text)))
             });
             let mut batch = Batch::default();
-            drain.next(&mut batch, 100);
+            drain.next(&mut batch, /*bytes_max*/ 100);
             assert_eq!(texts(&batch), [b"a"]);
-            drain.next(&mut batch, 100);
+            drain.next(&mut batch, /*bytes_max*/ 100);
             assert_eq!(texts(&batch), [b"b"]);
             drop(drain);
             let pushed = pushed.join().expect("no panic");

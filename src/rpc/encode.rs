@@ -72,10 +72,10 @@ mod tests {
             r#"{"error":{"code":-32600,"message":"no"},"id":"a"}"#
         );
         assert_eq!(
-            error_response(None, &RpcError::overloaded()),
+            error_response(/*id*/ None, &RpcError::overloaded()),
             r#"{"error":{"code":-32001,"message":"Server overloaded; retry later.","data":{"reason":"server_overloaded"}},"id":null}"#
         );
-        let notification = notification("m", &json!([]), 5).expect("it encodes");
+        let notification = notification("m", &json!([]), /*emitted_at_ms*/ 5).expect("it encodes");
         assert_eq!(notification, r#"{"method":"m","params":[],"emittedAtMs":5}"#);
     }
 }

@@ -128,7 +128,7 @@ mod tests {
 
     fn sent(drain: &mut OutboxDrain) -> Vec<Value> {
         let mut batch = Batch::default();
-        drain.next(&mut batch, 10_000);
+        drain.next(&mut batch, /*bytes_max*/ 10_000);
         batch.data.iter().map(|message| serde_json::from_slice(message).expect("JSON")).collect()
     }
 

@@ -128,7 +128,7 @@ fn serve_network(config: &Config, net: NetConfig, door: Door) -> Result<Exit, St
             draining.set(Phase::Draining);
             told.stopping();
         })?;
-    let (signals, _signalled) = watch_signals(&assembly, None)?;
+    let (signals, _signalled) = watch_signals(&assembly, /*stdio*/ None)?;
     let wiring = Wiring {
         inbox: assembly.inbox.clone(),
         ids: assembly.ids.clone(),

@@ -117,7 +117,7 @@ mod tests {
     fn a_cursor_comes_back_as_it_went_out() {
         let thread = ThreadCursor { at_ms: -5, id: "a-1".to_owned() };
         assert_eq!(ThreadCursor::parse(&thread.text()), Ok(thread));
-        for cursor in [OrdinalCursor::from(7), OrdinalCursor::after(i64::MAX)] {
+        for cursor in [OrdinalCursor::from(/*ordinal*/ 7), OrdinalCursor::after(i64::MAX)] {
             let text = cursor.text(Scope::Items, "t:1");
             assert_eq!(OrdinalCursor::parse(&text, Scope::Items, "t:1"), Ok(cursor));
         }
@@ -148,7 +148,7 @@ mod tests {
     fn a_range_at_the_end_of_the_numbers_is_empty_or_one_row() {
         let last = Some(OrdinalCursor::after(i64::MAX));
         assert_eq!(OrdinalCursor::range(last, Direction::Descending), (i64::MIN, i64::MAX - 1));
-        let first = Some(OrdinalCursor::from(1));
+        let first = Some(OrdinalCursor::from(/*ordinal*/ 1));
         assert_eq!(OrdinalCursor::range(first, Direction::Ascending), (1, i64::MAX));
     }
 }

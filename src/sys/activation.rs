@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn only_one_socket_for_this_process_is_taken() {
-        let passed = |pid, count| passed(pid, count, 42).map_err(|error| error.to_string());
+        let passed = |pid, count| passed(pid, count, /*own*/ 42).map_err(|error| error.to_string());
         assert_eq!(passed(Some("42"), Some("1")), Ok(1));
         assert_eq!(passed(Some("42"), Some("0")), Ok(0));
         for (pid, count) in

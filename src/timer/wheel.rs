@@ -181,7 +181,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn wheel() -> Wheel<u64> {
-        Wheel::new(Duration::from_millis(10), 8)
+        Wheel::new(Duration::from_millis(10), /*slots*/ 8)
     }
 
     fn expire(wheel: &mut Wheel<u64>, now_ms: u64) -> Vec<u64> {
@@ -193,42 +193,42 @@ mod tests {
     #[test]
     fn nothing_fires_early_and_order_is_by_time() {
         let mut wheel = wheel();
-        wheel.arm(Monotonic(25), 25);
-        wheel.arm(Monotonic(11), 11);
+        wheel.arm(Monotonic(25), /*payload*/ 25);
+        wheel.arm(Monotonic(11), /*payload*/ 11);
         assert_eq!(wheel.next_deadline(), Some(Monotonic(20)));
-        assert!(expire(&mut wheel, 19).is_empty());
-        assert_eq!(expire(&mut wheel, 20), [11]);
-        assert!(expire(&mut wheel, 29).is_empty());
-        assert_eq!(expire(&mut wheel, 30), [25]);
+        assert!(expire(&mut wheel, /*now_ms*/ 19).is_empty());
+        assert_eq!(expire(&mut wheel, /*now_ms*/ 20), [11]);
+        assert!(expire(&mut wheel, /*now_ms*/ 29).is_empty());
+        assert_eq!(expire(&mut wheel, /*now_ms*/ 30), [25]);
         assert!(wheel.is_empty() && wheel.next_deadline().is_none());
     }
 
     #[test]
     fn an_entry_of_a_later_round_stays() {
         let mut wheel = wheel();
-        wheel.arm(Monotonic(1_800_000), 1);
+        wheel.arm(Monotonic(1_800_000), /*payload*/ 1);
         assert_eq!(wheel.next_deadline(), Some(Monotonic(1_800_000)), "no wakeup once per round");
-        assert!(expire(&mut wheel, 1_799_999).is_empty());
-        assert_eq!(expire(&mut wheel, 1_800_000), [1]);
+        assert!(expire(&mut wheel, /*now_ms*/ 1_799_999).is_empty());
+        assert_eq!(expire(&mut wheel, /*now_ms*/ 1_800_000), [1]);
     }
 
     #[test]
     fn a_stale_key_does_nothing() {
         let mut wheel = wheel();
-        let first = wheel.arm(Monotonic(10), 1);
+        let first = wheel.arm(Monotonic(10), /*payload*/ 1);
         assert_eq!(wheel.cancel(first), Some(1));
-        let second = wheel.arm(Monotonic(10), 2);
+        let second = wheel.arm(Monotonic(10), /*payload*/ 2);
         assert_eq!(wheel.cancel(first), None);
-        assert_eq!(expire(&mut wheel, 10), [2]);
+        assert_eq!(expire(&mut wheel, /*now_ms*/ 10), [2]);
         assert_eq!(wheel.cancel(second), None);
     }
 
     #[test]
     fn a_deadline_in_the_past_fires_at_the_next_look() {
         let mut wheel = wheel();
-        assert!(expire(&mut wheel, 500).is_empty());
-        wheel.arm(Monotonic(3), 1);
-        assert_eq!(expire(&mut wheel, 510), [1]);
+        assert!(expire(&mut wheel, /*now_ms*/ 500).is_empty());
+        wheel.arm(Monotonic(3), /*payload*/ 1);
+        assert_eq!(expire(&mut wheel, /*now_ms*/ 510), [1]);
     }
 
     /// Random arms, cancels and moves of time against an ordered map as the model.

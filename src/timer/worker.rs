@@ -169,10 +169,10 @@ mod tests {
 
     #[test]
     fn a_timer_runs_when_the_clock_gets_there() {
-        let clock = Clock::simulated(0);
+        let clock = Clock::simulated(/*wall_start_ms*/ 0);
         let (worker, timer) = TimerWorker::start(clock.clone()).expect("it starts");
-        let (_, late) = arm(&timer, 1_000, "late");
-        let (_, soon) = arm(&timer, 20, "soon");
+        let (_, late) = arm(&timer, /*after_ms*/ 1_000, "late");
+        let (_, soon) = arm(&timer, /*after_ms*/ 20, "soon");
         clock.advance(Duration::from_millis(20));
         assert_eq!(soon.recv(), Ok("soon"));
         assert!(late.try_recv().is_err());
@@ -183,12 +183,12 @@ mod tests {
 
     #[test]
     fn a_cancelled_timer_does_not_run_and_a_panicking_one_stops_nobody() {
-        let clock = Clock::simulated(0);
+        let clock = Clock::simulated(/*wall_start_ms*/ 0);
         let (worker, timer) = TimerWorker::start(clock.clone()).expect("it starts");
-        let (key, cancelled) = arm(&timer, 10, "cancelled");
+        let (key, cancelled) = arm(&timer, /*after_ms*/ 10, "cancelled");
         assert!(timer.cancel(key) && !timer.cancel(key));
         timer.arm_after(Duration::from_millis(10), || panic!("on purpose"));
-        let (_, next) = arm(&timer, 20, "next");
+        let (_, next) = arm(&timer, /*after_ms*/ 20, "next");
         clock.advance(Duration::from_millis(30));
         assert_eq!(next.recv(), Ok("next"));
         assert!(cancelled.try_recv().is_err());
@@ -210,7 +210,7 @@ mod tests {
     fn a_new_timer_wakes_a_worker_that_sleeps_for_ever() {
         let (worker, timer) = TimerWorker::start(Clock::real()).expect("it starts");
         for _ in 0..20 {
-            let (_, fired) = arm(&timer, 0, "now");
+            let (_, fired) = arm(&timer, /*after_ms*/ 0, "now");
             assert_eq!(fired.recv_timeout(Duration::from_secs(10)), Ok("now"));
         }
         assert_eq!(timer.armed(), 0);

@@ -39,23 +39,27 @@ fn help_and_version_go_to_stdout() {
 
 #[test]
 fn what_is_not_understood_is_named_and_exits_with_2() {
-    failed(&run(&["--no-such"]), 2, &["--no-such", "--help"]);
-    failed(&run(&["--lisen", "off"]), 2, &["--lisen", "--listen"]);
-    failed(&run(&["serv"]), 2, &["serv"]);
-    failed(&run(&["--listen"]), 2, &["--listen"]);
-    failed(&run(&["exec"]), 2, &["PROMPT"]);
-    failed(&run(&["--drain-timeout", "soon"]), 2, &["--drain-timeout", "soon"]);
-    failed(&run(&["-c", "novalue"]), 2, &["novalue"]);
-    failed(&run(&["--listen", "http://x"]), 2, &["unsupported --listen URL `http://x`", "ws://IP:PORT"]);
-    failed(&run(&["--listen", "ws://localhost:1"]), 2, &["ws://localhost:1", "ws://IP:PORT"]);
-    failed(&run(&["--listen", "off"]), 2, &["no transport"]);
+    failed(&run(&["--no-such"]), /*code*/ 2, &["--no-such", "--help"]);
+    failed(&run(&["--lisen", "off"]), /*code*/ 2, &["--lisen", "--listen"]);
+    failed(&run(&["serv"]), /*code*/ 2, &["serv"]);
+    failed(&run(&["--listen"]), /*code*/ 2, &["--listen"]);
+    failed(&run(&["exec"]), /*code*/ 2, &["PROMPT"]);
+    failed(&run(&["--drain-timeout", "soon"]), /*code*/ 2, &["--drain-timeout", "soon"]);
+    failed(&run(&["-c", "novalue"]), /*code*/ 2, &["novalue"]);
+    failed(
+        &run(&["--listen", "http://x"]),
+        /*code*/ 2,
+        &["unsupported --listen URL `http://x`", "ws://IP:PORT"],
+    );
+    failed(&run(&["--listen", "ws://localhost:1"]), /*code*/ 2, &["ws://localhost:1", "ws://IP:PORT"]);
+    failed(&run(&["--listen", "off"]), /*code*/ 2, &["no transport"]);
 }
 
 #[test]
 fn an_address_in_use_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address").to_string();
-    failed(&run(&["--listen", &format!("ws://{address}")]), 1, &[&address]);
+    failed(&run(&["--listen", &format!("ws://{address}")]), /*code*/ 1, &[&address]);
 }
 
 #[test]
@@ -92,9 +96,9 @@ fn a_wrong_configuration_names_the_key_and_the_file() {
         ),
         ("model = \"open", &["config.toml", "1"]),
     ] {
-        failed(&run_in(&Home::with_config(config), &[]), 1, words);
+        failed(&run_in(&Home::with_config(config), &[]), /*code*/ 1, words);
     }
-    failed(&run(&["-c", "model=3"]), 1, &["model", "-c"]);
+    failed(&run(&["-c", "model=3"]), /*code*/ 1, &["model", "-c"]);
 }
 
 #[test]

@@ -153,7 +153,7 @@ fn invalid_utf_8_on_stdin_is_an_error_and_not_the_end() {
     let mut server = Server::start(Transport::Stdio);
     let mut client = server.client();
     client.send_bytes(b"{\"id\":1,\"method\":\"\xff\xfe\"}\n");
-    let answer = client.refusal_without_id(0);
+    let answer = client.refusal_without_id(/*at*/ 0);
     assert_eq!((&answer["error"]["code"], &answer["id"]), (&json!(-32700), &Value::Null));
     lives_on(&mut client);
 }
@@ -223,7 +223,7 @@ fn a_line_of_64_mib_is_taken_and_one_byte_more_is_refused() {
     client.send_bytes(line(limit).as_bytes());
     client.answer(&json!("big")).expect("it is granted");
     client.send_bytes(line(limit + 1).as_bytes());
-    let answer = client.refusal_without_id(0);
+    let answer = client.refusal_without_id(/*at*/ 0);
     assert_eq!(answer["error"]["data"]["reason"], "messageTooLarge");
     lives_on(&mut client);
 }

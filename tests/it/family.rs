@@ -43,14 +43,17 @@ fn an_archived_thread_is_out_of_the_way_until_it_is_unarchived(transport: Transp
     let statuses: Vec<String> =
         until.iter().filter(|message| message["method"] == "thread/status/changed").map(status_of).collect();
     assert_eq!(statuses.last().map(String::as_str), Some("notLoaded"));
-    assert_eq!((listed(&mut client, false), listed(&mut client, true)), (vec![], vec![thread.clone()]));
+    assert_eq!(
+        (listed(&mut client, /*archived*/ false), listed(&mut client, /*archived*/ true)),
+        (vec![], vec![thread.clone()])
+    );
     client.refused("thread/archive", json!({ "threadId": thread }));
     client.refused("thread/resume", json!({ "threadId": thread }));
 
     let shown = client.ok("thread/unarchive", json!({ "threadId": thread }))["thread"].take();
     assert_eq!((&shown["id"], &shown["status"]["type"]), (&json!(thread), &json!("notLoaded")));
     client.next_notification("thread/unarchived");
-    assert_eq!(listed(&mut client, false), [thread.as_str()]);
+    assert_eq!(listed(&mut client, /*archived*/ false), [thread.as_str()]);
     let resumed = client.ok("thread/resume", json!({ "threadId": thread }));
     assert_eq!(column(&resumed["thread"]["turns"], "status"), ["completed", "interrupted"]);
 }
@@ -64,7 +67,7 @@ fn a_deleted_thread_is_gone(transport: Transport) {
     client.ok("thread/delete", json!({ "threadId": thread }));
     let deleted = client.next_notification("thread/deleted");
     assert_eq!(deleted["threadId"], thread.as_str());
-    assert_eq!(listed(&mut client, false), [kept.as_str()]);
+    assert_eq!(listed(&mut client, /*archived*/ false), [kept.as_str()]);
     assert_eq!(column_of_loaded(&mut client), [kept.as_str()]);
     client.refused("thread/read", json!({ "threadId": thread }));
     let ephemeral = client.thread_with(json!({ "ephemeral": true }));
@@ -111,7 +114,7 @@ fn a_fork_has_the_turns_that_were_asked_for(transport: Transport) {
     client.turn(&all, "only in the fork");
     assert_eq!(client.read(&all)["turns"].as_array().map(Vec::len), Some(4));
     assert_eq!(client.read(&source)["turns"], before["turns"], "the source stays as it was");
-    assert!(listed(&mut client, false).contains(&all), "a fork is listed");
+    assert!(listed(&mut client, /*archived*/ false).contains(&all), "a fork is listed");
 }
 
 fn a_fork_of_a_running_turn_shows_it_interrupted(transport: Transport) {
@@ -157,8 +160,8 @@ fn metadata_is_changed_field_by_field(transport: Transport) {
     let mut client = server.client();
     let thread = client.thread();
     let mut update = |git: Value| {
-        client.ok("thread/metadata/update", json!({ "threadId": thread, "gitInfo": git }))["thread"]["gitInfo"]
-            .take()
+        let params = json!({ "threadId": thread, "gitInfo": git });
+        client.ok("thread/metadata/update", params)["thread"]["gitInfo"].take()
     };
     let set = update(json!({ "branch": "main", "sha": "abc" }));
     assert_eq!(set, json!({ "branch": "main", "sha": "abc", "originUrl": null }));

@@ -23,7 +23,7 @@ fn all_are_granted(client: &Client, count: usize) {
 fn three_thousand_requests_on_one_connection_are_all_answered() {
     let mut server = Server::start(Transport::WebSocket);
     let mut client = server.client();
-    client.send_all(&requests(3000));
+    client.send_all(&requests(/*count*/ 3000));
     client.wait_until("every answer", |heard| (heard.answered == 3001).then_some(()));
     server.stop();
 }
@@ -32,7 +32,7 @@ fn three_thousand_requests_on_one_connection_are_all_answered() {
 fn sixty_four_connections_with_thirty_two_requests_in_flight_are_never_refused() {
     let mut server = Server::start(Transport::WebSocket);
     let mut clients: Vec<Client> = (0..64).map(|_| server.client()).collect();
-    let requests = requests(32);
+    let requests = requests(/*count*/ 32);
     for round in 1..=3 {
         for client in &mut clients {
             client.send_all(&requests);
@@ -51,7 +51,7 @@ fn a_flood_does_not_keep_others_waiting() {
     let mut flooder = server.client();
     let mut other = server.client();
     let thread = other.thread();
-    flooder.send_all(&requests(3000));
+    flooder.send_all(&requests(/*count*/ 3000));
     assert_eq!(other.turn(&thread, "hello")["status"], "completed");
     flooder.wait_until("every answer", |heard| (heard.answered == 3001).then_some(()));
 }

@@ -51,7 +51,7 @@ fn threads(client: &mut Client, count: usize) -> Vec<String> {
 fn threads_are_paged_in_both_directions(transport: Transport) {
     let mut server = Server::start(transport);
     let mut client = server.client();
-    let oldest_first = threads(&mut client, 7);
+    let oldest_first = threads(&mut client, /*count*/ 7);
     client.thread();
     let newest_first: Vec<String> = oldest_first.iter().rev().cloned().collect();
 

@@ -84,7 +84,7 @@ fn random_schedules_follow_the_rules() {
         let unsubscribe = json!({ "threadId": schedule.thread });
         schedule.witness.ask("thread/unsubscribe", unsubscribe).expect("it was subscribed");
         schedule.witness.heard_so_far();
-        schedule.model.settle(false);
+        schedule.model.settle(/*subscribed*/ false);
         let mut history = Vec::new();
         for _ in 0..STEPS {
             let step = schedule.step();
@@ -97,7 +97,7 @@ fn random_schedules_follow_the_rules() {
 
 impl Schedule<'_> {
     fn step(&mut self) -> String {
-        let choice = self.random.below(12);
+        let choice = self.random.below(/*end*/ 12);
         if choice == 0 && self.clients.len() < CLIENTS_MAX {
             self.clients.push(Client { peer: self.inside.connect(), subscribed: false });
             return "connect".to_owned();
@@ -127,7 +127,7 @@ impl Schedule<'_> {
     }
 
     fn pass_time(&mut self) -> String {
-        let seconds = [60, 10 * 60, 29 * 60, 31 * 60][self.random.below(4)];
+        let seconds = [60, 10 * 60, 29 * 60, 31 * 60][self.random.below(/*end*/ 4)];
         self.model.now_s += seconds;
         self.inside.advance(Duration::from_secs(seconds));
         if self.model.is_due() {
@@ -135,7 +135,7 @@ impl Schedule<'_> {
             assert_eq!(status["params"]["status"]["type"], "notLoaded", "the status comes first");
             self.witness.hear("thread/closed", &self.thread);
             self.model.loaded = false;
-            self.model.settle(false);
+            self.model.settle(/*subscribed*/ false);
         }
         format!("{seconds} s pass")
     }
@@ -232,7 +232,7 @@ impl Schedule<'_> {
             if self.clients.is_empty() {
                 self.clients.push(Client { peer: self.inside.connect(), subscribed: false });
             }
-            self.interrupt(0);
+            self.interrupt(/*at*/ 0);
         }
         for client in self.clients.drain(..) {
             client.peer.vanish();

@@ -79,7 +79,7 @@ fn broken_messages_are_refused_with_the_place() {
     let refusal = |message: Value, response_to: Option<&str>| {
         checker.check(&message, response_to).expect_err("a broken message was accepted")
     };
-    checker.check(&item_completed(), None).expect("this one fits");
+    checker.check(&item_completed(), /*response_to*/ None).expect("this one fits");
 
     let mut message = item_completed();
     message["params"].as_object_mut().expect("params").remove("completedAtMs");
@@ -117,7 +117,7 @@ fn unknown_methods_and_wrong_envelopes_are_refused() {
     refusal(json!({"result": {}}), Some("turn/interrupt"));
 
     checker
-        .check(&json!({"id": null, "error": {"code": -32600, "message": "m"}}), None)
+        .check(&json!({"id": null, "error": {"code": -32600, "message": "m"}}), /*response_to*/ None)
         .expect("this one fits");
     checker.check(&json!({"id": "a", "result": {}}), Some("turn/interrupt")).expect("this one fits");
 }

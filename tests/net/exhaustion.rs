@@ -66,7 +66,7 @@ fn a_server_survives_running_out_of_descriptors() {
         serve(open_files);
         return;
     }
-    let (_process, address) = start(64);
+    let (_process, address) = start(/*open_files*/ 64);
     let mut first = Client::over(connect(address)).initialized();
     // Far more than there are descriptors. The server turns the last ones away, and does not leave them
     // hanging.

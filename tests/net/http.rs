@@ -75,7 +75,7 @@ fn heads_beyond_the_limits_are_answered_431() {
 fn half_open_heads_disturb_nobody_and_end_at_the_deadline() {
     use app_server::clock::Clock;
     use app_server::config::net::Endpoint;
-    let clock = Clock::simulated(0);
+    let clock = Clock::simulated(/*wall_start_ms*/ 0);
     let server = Server::on(clock.clone(), &Endpoint::Tcp(([127, 0, 0, 1], 0).into()), |_| {});
     let mut slow = Vec::new();
     for _ in 0..500 {

@@ -49,8 +49,8 @@ fn every_request_before_the_end_of_the_input_is_answered() {
     let unix: PathBuf = folder.join("s.sock");
     for endpoint in [Endpoint::Tcp(([127, 0, 0, 1], 0).into()), Endpoint::Unix(unix)] {
         let server = Server::on(Clock::real(), &endpoint, |_| {});
-        let answers =
-            bridge(&server, &config(&server), std::io::Cursor::new(requests(2_000))).expect("a good end");
+        let answers = bridge(&server, &config(&server), std::io::Cursor::new(requests(/*count*/ 2_000)))
+            .expect("a good end");
         let ids: Vec<Value> = answers.iter().map(|answer| answer["id"].clone()).collect();
         assert_eq!(ids, (0..=2_000).map(Value::from).collect::<Vec<_>>());
         server.watched.wait_until("the connection to be closed", |seen| seen.closed == 1);
@@ -83,7 +83,7 @@ fn a_server_that_ends_first_or_refuses_is_an_error_with_its_reason() {
     let error = bridge(&server, &config(&server), &b""[..]).expect_err("no token");
     assert!(error.contains("401") && error.contains("missing websocket bearer token"), "{error}");
     let config = ProxyConfig { token: Some("open sesame".into()), ..config(&server) };
-    let answers = bridge(&server, &config, std::io::Cursor::new(requests(3))).expect("a good end");
+    let answers = bridge(&server, &config, std::io::Cursor::new(requests(/*count*/ 3))).expect("a good end");
     assert_eq!(answers.len(), 4);
 }
 

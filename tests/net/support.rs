@@ -195,7 +195,7 @@ fn answer(
         // `count` notifications of `size` bytes, then the answer.
         "burst" => {
             let text = "x".repeat(usize::try_from(params["size"].as_u64().expect("a size")).expect("small"));
-            let message = notification("n", &text, 0).expect("it encodes");
+            let message = notification("n", &text, /*emitted_at_ms*/ 0).expect("it encodes");
             for _ in 0..params["count"].as_u64().expect("a count") {
                 opened.outbox.push(message.clone());
             }

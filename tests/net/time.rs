@@ -18,19 +18,19 @@ fn seconds(seconds: u64) -> Duration {
 
 #[test]
 fn a_silent_client_is_pinged_and_its_pong_keeps_it() {
-    let clock = Clock::simulated(0);
+    let clock = Clock::simulated(/*wall_start_ms*/ 0);
     let server = server(&clock);
     let mut client = server.client().initialized();
     server.wait_for("the heartbeat to be armed", || server.timer.armed() == 1);
     for _ in 0..3 {
-        clock.advance(seconds(25));
+        clock.advance(seconds(/*seconds*/ 25));
         assert!(matches!(client.socket.read().expect("a ping"), Message::Ping(_)));
         // The pong leaves, and the answer behind it shows that it was read.
         assert_eq!(client.call("echo", 1.into())["result"], 1);
         // Rearmed for when the silence would be too long, without a timer command for each message.
-        clock.advance(seconds(20));
+        clock.advance(seconds(/*seconds*/ 20));
         assert_eq!(client.call("echo", 2.into())["result"], 2);
-        clock.advance(seconds(5));
+        clock.advance(seconds(/*seconds*/ 5));
         assert_eq!(client.call("echo", 3.into())["result"], 3);
     }
     assert_eq!(server.watched.look(|seen| seen.closed), 0);
@@ -38,18 +38,18 @@ fn a_silent_client_is_pinged_and_its_pong_keeps_it() {
 
 #[test]
 fn a_client_that_does_not_answer_a_ping_is_told_and_left() {
-    let clock = Clock::simulated(0);
+    let clock = Clock::simulated(/*wall_start_ms*/ 0);
     let server = server(&clock);
     let mut client = server.client().initialized();
     server.wait_for("the heartbeat to be armed", || server.timer.armed() == 1);
-    clock.advance(seconds(25));
+    clock.advance(seconds(/*seconds*/ 25));
     // tungstenite would answer with its next read, so the ping is read from under it.
     use std::io::Read;
     let mut ping = [0; 2];
     client.socket.get_mut().read_exact(&mut ping).expect("a ping");
     assert_eq!(ping, [0x89, 0]);
     server.wait_for("the wait for the pong to be armed", || server.timer.armed() == 1);
-    clock.advance(seconds(20));
+    clock.advance(seconds(/*seconds*/ 20));
     assert_eq!(client.close(), (1008, "no answer to a ping within 20 s".to_owned()));
     let _ = client.socket.read();
     server.watched.wait_until("the connection to be closed", |seen| seen.closed == 1);
@@ -57,24 +57,24 @@ fn a_client_that_does_not_answer_a_ping_is_told_and_left() {
 
 #[test]
 fn a_client_that_never_initializes_is_told_and_left() {
-    let clock = Clock::simulated(0);
+    let clock = Clock::simulated(/*wall_start_ms*/ 0);
     let server = server(&clock);
     let mut client = server.client();
     assert_eq!(client.call("echo", 1.into())["result"], 1);
     server.wait_for("the heartbeat to be armed", || server.timer.armed() == 1);
-    clock.advance(seconds(20));
+    clock.advance(seconds(/*seconds*/ 20));
     assert_eq!(client.call("echo", 1.into())["result"], 1);
-    clock.advance(seconds(10));
+    clock.advance(seconds(/*seconds*/ 10));
     assert_eq!(client.close(), (1008, "no `initialize` within 30 s".to_owned()));
     // It never answers the Close: one second later it is left.
     server.wait_for("the close deadlines to be armed", || server.timer.armed() == 2);
-    clock.advance(seconds(1));
+    clock.advance(seconds(/*seconds*/ 1));
     server.watched.wait_until("the connection to be closed", |seen| seen.closed == 1);
 }
 
 #[test]
 fn a_client_that_takes_no_bytes_is_left_after_the_stall_deadline() {
-    let clock = Clock::simulated(0);
+    let clock = Clock::simulated(/*wall_start_ms*/ 0);
     let server = server(&clock);
     let mut stuck = server.client().initialized();
     let mut other = server.client().initialized();
@@ -91,7 +91,7 @@ fn a_client_that_takes_no_bytes_is_left_after_the_stall_deadline() {
             break;
         }
         assert!(real.now().since(Monotonic(0)) < PATIENCE, "the stuck client is not left");
-        clock.advance(seconds(1));
+        clock.advance(seconds(/*seconds*/ 1));
     }
     assert!(clock.now().0 >= 30_000, "not before its time: {:?}", clock.now());
     assert_eq!(other.call("echo", 0.into())["result"], 0);
@@ -99,7 +99,7 @@ fn a_client_that_takes_no_bytes_is_left_after_the_stall_deadline() {
 
 #[test]
 fn a_connection_that_ends_leaves_no_timer() {
-    let clock = Clock::simulated(0);
+    let clock = Clock::simulated(/*wall_start_ms*/ 0);
     let server = server(&clock);
     let clients: Vec<_> = (0..50).map(|_| server.client().initialized()).collect();
     server.wait_for("every heartbeat to be armed", || server.timer.armed() == 50);

@@ -94,8 +94,8 @@ fn a_message_above_the_limit_is_refused_with_1009_and_what_came_before_is_heard(
     // After it the larger one, for one frame and for the sum of many.
     let mut client = server.client().initialized();
     assert_eq!(client.call("echo", json!("x".repeat(900_000)))["id"], 2);
-    client.send(fragment(&"x".repeat(600_000), true, false));
-    client.send(fragment(&"x".repeat(600_000), false, true));
+    client.send(fragment(&"x".repeat(600_000), /*first*/ true, /*last*/ false));
+    client.send(fragment(&"x".repeat(600_000), /*first*/ false, /*last*/ true));
     assert_eq!(client.close(), (1009, "the message is larger than the limit of 1000000 bytes".to_owned()));
     server.watched.wait_until("both to be closed", |seen| seen.closed == 2);
 }
@@ -119,7 +119,7 @@ fn either_side_may_close() {
     server.watched.wait_until("the connection to be closed", |seen| seen.closed == 1);
 
     let mut client = server.client().initialized();
-    server.watched.finish_all(1001, "the server is going away");
+    server.watched.finish_all(/*code*/ 1001, "the server is going away");
     assert_eq!(client.close(), (1001, "the server is going away".to_owned()));
     server.watched.wait_until("the connection to be closed", |seen| seen.closed == 2);
     // The client's reply was read, so the end is an end and not a reset.
@@ -133,7 +133,7 @@ fn a_client_that_never_answers_the_close_is_left_after_the_deadline() {
     let server = Server::start();
     let client = server.client();
     server.watched.wait_until("the connection to open", |seen| seen.opened == 1);
-    server.watched.finish_all(1001, "bye");
+    server.watched.finish_all(/*code*/ 1001, "bye");
     server.watched.wait_until("the connection to be closed", |seen| seen.closed == 1);
     drop(client);
 }
@@ -160,31 +160,31 @@ fn protocol_errors_have_their_codes() {
     let pairs =
         |frames: &[(u8, &[u8])]| frames.iter().flat_map(|(first, payload)| masked(*first, payload)).collect();
     let table: Vec<(Vec<u8>, u16)> = vec![
-        (masked(0x91, b"{}"), 1002),                               // a reserved bit
-        (masked(0xC1, b"{}"), 1002),                               // a compressed message
-        (masked(0x83, b"{}"), 1002),                               // an unknown data opcode
-        (masked(0x8B, b""), 1002),                                 // an unknown control opcode
-        (masked(0x80, b"{}"), 1002),                               // nothing to continue
-        (masked(0x09, b""), 1002),                                 // a fragmented ping
-        (masked(0x89, &[0; 126]), 1002),                           // a ping that is too long
-        (vec![0x81, 0x02, b'{', b'}'], 1002),                      // not masked
-        (pairs(&[(0x01, b"{"), (0x81, b"}")]), 1002),              // a new message inside of another
+        (masked(/*first*/ 0x91, b"{}"), 1002),        // a reserved bit
+        (masked(/*first*/ 0xC1, b"{}"), 1002),        // a compressed message
+        (masked(/*first*/ 0x83, b"{}"), 1002),        // an unknown data opcode
+        (masked(/*first*/ 0x8B, b""), 1002),          // an unknown control opcode
+        (masked(/*first*/ 0x80, b"{}"), 1002),        // nothing to continue
+        (masked(/*first*/ 0x09, b""), 1002),          // a fragmented ping
+        (masked(/*first*/ 0x89, &[0; 126]), 1002),    // a ping that is too long
+        (vec![0x81, 0x02, b'{', b'}'], 1002),         // not masked
+        (pairs(&[(0x01, b"{"), (0x81, b"}")]), 1002), // a new message inside of another
         (pairs(&[(0x01, b"{"), (0x80, b"}"), (0x80, b"")]), 1002), // one continuation too many
-        (masked(0x88, &[3]), 1002),                                // half a close code
-        (masked(0x88, &[3, 231]), 1002),                           // 999 is no close code
-        (masked(0x88, &[3, 236]), 1002),                           // 1004 is reserved
-        (masked(0x88, &[3, 237]), 1002),                           // 1005 is not for the wire
-        (masked(0x88, &[7, 208]), 1002),                           // 2000 is reserved
-        (masked(0x81, &[0xFF, 0xFE]), 1007),                       // not UTF-8
-        (masked(0x81, &[0xED, 0xA0, 0x80]), 1007),                 // half of a surrogate pair
-        (pairs(&[(0x01, &[0xC3]), (0x80, &[0x28])]), 1007),        // not UTF-8 across fragments
-        (pairs(&[(0x01, b"ok"), (0x00, &[0xFF])]), 1007),          // told before the message is whole
-        (pairs(&[(0x01, &[0xC3]), (0x80, b"")]), 1007),            // a character that never ends
-        (masked(0x88, &[3, 232, 0xFF]), 1007),                     // a reason that is not UTF-8
+        (masked(/*first*/ 0x88, &[3]), 1002),         // half a close code
+        (masked(/*first*/ 0x88, &[3, 231]), 1002),    // 999 is no close code
+        (masked(/*first*/ 0x88, &[3, 236]), 1002),    // 1004 is reserved
+        (masked(/*first*/ 0x88, &[3, 237]), 1002),    // 1005 is not for the wire
+        (masked(/*first*/ 0x88, &[7, 208]), 1002),    // 2000 is reserved
+        (masked(/*first*/ 0x81, &[0xFF, 0xFE]), 1007), // not UTF-8
+        (masked(/*first*/ 0x81, &[0xED, 0xA0, 0x80]), 1007), // half of a surrogate pair
+        (pairs(&[(0x01, &[0xC3]), (0x80, &[0x28])]), 1007), // not UTF-8 across fragments
+        (pairs(&[(0x01, b"ok"), (0x00, &[0xFF])]), 1007), // told before the message is whole
+        (pairs(&[(0x01, &[0xC3]), (0x80, b"")]), 1007), // a character that never ends
+        (masked(/*first*/ 0x88, &[3, 232, 0xFF]), 1007), // a reason that is not UTF-8
         // And what is allowed, if unusual.
-        (masked(0x88, &[11, 184]), 3000),
-        (masked(0x88, &[19, 135, b'x']), 4999),
-        (masked(0x88, b""), 1005),
+        (masked(/*first*/ 0x88, &[11, 184]), 3000),
+        (masked(/*first*/ 0x88, &[19, 135, b'x']), 4999),
+        (masked(/*first*/ 0x88, b""), 1005),
         (pairs(&[(0x8A, b"unasked"), (0x01, b""), (0x00, b""), (0x80, b""), (0x88, &[3, 232])]), 1000),
         (pairs(&[(0x88, &[3, 232]), (0x81, b"late"), (0x83, b"")]), 1000),
     ];
@@ -283,7 +283,8 @@ fn churn_leaves_nothing_behind() {
 #[test]
 fn when_the_inbox_is_full_a_request_is_refused_and_all_else_waits() {
     let (mut wiring, _drain, _timer) = wiring(Clock::real());
-    let (inbox, drain) = Inbox::new(2, 1_000_000, 100);
+    let (inbox, drain) =
+        Inbox::new(/*messages*/ 2, /*bytes*/ 1_000_000, /*messages_per_port*/ 100);
     wiring.inbox = inbox;
     let endpoint = Endpoint::Tcp(([127, 0, 0, 1], 0).into());
     let listener = Listener::start(NetConfig::new(), &endpoint, wiring).expect("it listens");

@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn every_day_of_four_centuries_follows_the_one_before() {
-        let mut before = civil_date(-1);
+        let mut before = civil_date(/*days_since_1970*/ -1);
         for day in 0..146_097 {
             let (year, month, day) = civil_date(day);
             let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_long_text_is_cut_at_a_character_and_counted() {
-        let mut line = Line::begin(0, &Level::WARN, "t");
+        let mut line = Line::begin(/*wall_ms*/ 0, &Level::WARN, "t");
         write!(line, "{}\nmore", "ä".repeat(LOG_LINE_BYTES_MAX)).unwrap();
         let text = line.end();
         assert!(text.len() < LOG_LINE_BYTES_MAX + 40, "{}", text.len());

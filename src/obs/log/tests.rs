@@ -70,7 +70,7 @@ impl Write for Gated {
 /// What `events` write with a filter, at 2024-02-29 12:34:56.789.
 fn logged(filter: &str, events: impl FnOnce()) -> String {
     let written = Written::default();
-    let lane = Lane::new(LOG_LINES, written.open(), Clock::simulated(1_709_210_096_789));
+    let lane = Lane::new(LOG_LINES, written.open(), Clock::simulated(/*wall_start_ms*/ 1_709_210_096_789));
     let subscriber = subscriber(&lane, Filter::parse(Some(filter)));
     subscriber::with_default(subscriber, events);
     lane.end(PATIENCE);
@@ -128,7 +128,7 @@ fn a_full_lane_drops_and_counts_and_nobody_waits() {
     let written = Written::default();
     let (open_gate, gate) = bounded::<()>(0);
     let (at_gate, sink_is_at_gate) = bounded(1);
-    let lane = Lane::new(LINES, written.open_behind(&gate, &at_gate), Clock::simulated(0));
+    let lane = Lane::new(LINES, written.open_behind(&gate, &at_gate), Clock::simulated(/*wall_start_ms*/ 0));
     lane.offer("in the write\n".to_owned());
     sink_is_at_gate.recv_timeout(PATIENCE).expect("the sink is reached");
     for number in 0..LINES + 3 {
@@ -148,7 +148,7 @@ fn a_blocked_stderr_costs_the_deadline_and_no_more() {
     let written = Written::default();
     let (open_gate, gate) = bounded::<()>(0);
     let (at_gate, sink_is_at_gate) = bounded(1);
-    let lane = Lane::new(2, written.open_behind(&gate, &at_gate), Clock::real());
+    let lane = Lane::new(/*lines*/ 2, written.open_behind(&gate, &at_gate), Clock::real());
     lane.offer("stuck\n".to_owned());
     sink_is_at_gate.recv_timeout(PATIENCE).expect("the sink is reached");
     assert!(!lane.flush(Duration::from_millis(1)));
@@ -169,7 +169,7 @@ fn a_closed_stderr_is_no_harm() {
             Ok(())
         }
     }
-    let lane = Lane::new(2, Box::new(|| Box::new(Closed)), Clock::real());
+    let lane = Lane::new(/*lines*/ 2, Box::new(|| Box::new(Closed)), Clock::real());
     for _ in 0..10 {
         lane.offer("lost\n".to_owned());
         assert!(lane.flush(PATIENCE), "the worker goes on");
@@ -179,8 +179,8 @@ fn a_closed_stderr_is_no_harm() {
 
 #[test]
 fn without_a_line_there_is_no_worker() {
-    let lane = Lane::new(2, Box::new(|| panic!("opened for nothing")), Clock::real());
-    let quiet = subscriber(&lane, Filter::parse(None));
+    let lane = Lane::new(/*lines*/ 2, Box::new(|| panic!("opened for nothing")), Clock::real());
+    let quiet = subscriber(&lane, Filter::parse(/*text*/ None));
     subscriber::with_default(quiet, || debug!("not wanted"));
     assert!(lane.flush(Duration::ZERO));
     lane.end(Duration::ZERO);
@@ -251,7 +251,7 @@ fn process(task: &str, is_read: bool) -> String {
 
 #[test]
 fn a_panic_is_one_line_with_the_workers_name() {
-    let text = process("panic", true);
+    let text = process("panic", /*is_read*/ true);
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), 3, "{text}");
     assert!(
@@ -265,5 +265,5 @@ fn a_panic_is_one_line_with_the_workers_name() {
 
 #[test]
 fn a_process_whose_stderr_nobody_reads_ends() {
-    process("flood", false);
+    process("flood", /*is_read*/ false);
 }

@@ -53,7 +53,7 @@ pub(in crate::server) fn models(
     let provider = params.model_provider.as_deref().unwrap_or(&defaults.model_provider);
     let mut data = Vec::new();
     if provider == defaults.model_provider && defaults.model != OFFLINE_MODEL {
-        data.push(model(&defaults.model, "The model named in the configuration", true));
+        data.push(model(&defaults.model, "The model named in the configuration", /*is_default*/ true));
     }
     if provider == OFFLINE_PROVIDER {
         let text = "Answers by repeating what it is told; needs no network and no key";

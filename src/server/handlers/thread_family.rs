@@ -58,7 +58,7 @@ pub(in crate::server) fn archive(
         let open = database.thread(&text)?.is_some_and(|record| !record.archived);
         if open {
             database.claim(&text)?;
-            database.set_archived(&text, true)?;
+            database.set_archived(&text, /*archived*/ true)?;
         }
         Ok(open)
     };
@@ -88,13 +88,13 @@ pub(in crate::server) fn unarchive(
     let (store, text) = (processor.services.store.clone(), id.to_string());
     let work = move |database: &mut Database| {
         let Some(record) = database.thread(&text)?.filter(|record| record.archived) else { return Ok(None) };
-        database.set_archived(&text, false)?;
+        database.set_archived(&text, /*archived*/ false)?;
         Ok(Some(ThreadRecord { archived: false, ..record }))
     };
     processor.write_then(&store, reply, work, move |processor, reply, record| match record {
         None => reply.refuse(thread_not_found(format!("no archived rollout found for thread id {id}"))),
         Some(record) => {
-            let thread = view::thread(&record, ThreadStatus::NotLoaded, false, Vec::new());
+            let thread = view::thread(&record, ThreadStatus::NotLoaded, /*ephemeral*/ false, Vec::new());
             reply.send(Ok(ThreadResponse { thread }));
             processor.broadcast(&ThreadUnarchived { thread_id: &id.to_string() });
         }
@@ -275,7 +275,9 @@ pub(in crate::server) fn revert(
     processor.when_quiet(id, move |processor| {
         let (store, text) = (store_of(processor, id), id.to_string());
         let turn = params.before_turn_id;
-        let work = move |database: &mut Database| match database.remove_turns_after(&text, &turn, true) {
+        let work = move |database: &mut Database| match database
+            .remove_turns_after(&text, &turn, /*inclusive*/ true)
+        {
             Ok(_) => {
                 let record = database.thread(&text)?;
                 Ok(Ok((record, database.latest_cursors(&text)?)))

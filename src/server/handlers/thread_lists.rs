@@ -237,7 +237,7 @@ fn thread_page(processor: &Processor, page: ThreadPage) -> ThreadListResponse {
             .ok()
             .and_then(|id| processor.threads.get(id))
             .map_or(ThreadStatus::NotLoaded, crate::server::threads::LoadedThread::status);
-        view::thread(record, status, false, Vec::new())
+        view::thread(record, status, /*ephemeral*/ false, Vec::new())
     };
     ThreadListResponse {
         data: page.records.iter().map(show).collect(),

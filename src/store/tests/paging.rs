@@ -104,7 +104,7 @@ fn each_sort_key_sorts_by_its_own_time() {
                 ..thread(id, created)
             })
             .expect("it is new");
-        start(&mut database, id, "t1", 0, &[]);
+        start(&mut database, id, "t1", /*at_ms*/ 0, &[]);
     }
     let sorted = |sort_key| {
         let page = database.list_threads(&ThreadQuery { sort_key, limit: 9, ..ThreadQuery::default() });
@@ -147,16 +147,16 @@ fn every_filter_filters() {
         originator: Some("o1".to_owned()),
         name: Some("Fix 100% of the Bugs".to_owned()),
         preview: "hello".to_owned(),
-        ..thread("one", 1)
+        ..thread("one", /*at_ms*/ 1)
     };
     let two = ThreadRecord {
         cwd: "/two".to_owned(),
         model_provider: "p2".to_owned(),
         source: "cli".to_owned(),
         preview: "look at snake_case and c:\\dir".to_owned(),
-        ..thread("two", 2)
+        ..thread("two", /*at_ms*/ 2)
     };
-    let away = ThreadRecord { archived: true, ..thread("away", 3) };
+    let away = ThreadRecord { archived: true, ..thread("away", /*at_ms*/ 3) };
     for record in [&one, &two, &away] {
         insert(&mut database, record);
     }
@@ -192,7 +192,7 @@ fn every_filter_filters() {
 /// Thread `a` with turns t1 to t5; each has u (user), c (command), x and y (agent), named by its number.
 fn conversation() -> Database {
     let mut database = memory();
-    database.insert_thread(&thread("a", 1)).expect("it is new");
+    database.insert_thread(&thread("a", /*at_ms*/ 1)).expect("it is new");
     for number in 1..=5 {
         let turn = format!("t{number}");
         let items =
@@ -209,7 +209,7 @@ fn turns_are_paged_both_ways_and_the_backwards_cursor_takes_its_anchor_again() {
     let query = TurnQuery { limit: 2, ..TurnQuery::default() };
     let first = database.turns_page("a", &query).expect("first page");
     assert_eq!(turn_ids(&first), ["t5", "t4"]);
-    start(&mut database, "a", "t6", 6, &[]);
+    start(&mut database, "a", "t6", /*at_ms*/ 6, &[]);
     let second = database
         .turns_page("a", &TurnQuery { cursor: first.next_cursor, ..query.clone() })
         .expect("second page");
@@ -240,14 +240,14 @@ fn the_latest_cursors_begin_with_the_newest_turn_and_item() {
         ..ItemQuery::default()
     };
     assert_eq!(item_ids(&database.items_page("a", &newest_first).expect("a page").items), ["y5", "c5"]);
-    database.insert_thread(&thread("empty", 1)).expect("it is new");
+    database.insert_thread(&thread("empty", /*at_ms*/ 1)).expect("it is new");
     assert_eq!(database.latest_cursors("empty"), Ok(LatestCursors::default()));
 }
 
 #[test]
 fn a_page_of_turns_carries_as_many_items_as_asked_for() {
     let mut database = conversation();
-    start(&mut database, "a", "bare", 6, &[item("bare", "c6", "commandExecution")]);
+    start(&mut database, "a", "bare", /*at_ms*/ 6, &[item("bare", "c6", "commandExecution")]);
     let items = |items| {
         let page = database.turns_page("a", &TurnQuery { items, limit: 2, ..TurnQuery::default() });
         let turns = page.expect("a page").turns;
@@ -307,7 +307,7 @@ fn a_page_ends_before_it_is_too_large_but_is_never_empty() {
 #[test]
 fn cursors_of_other_lists_and_other_threads_are_refused() {
     let mut database = conversation();
-    insert(&mut database, &thread("b", 1));
+    insert(&mut database, &thread("b", /*at_ms*/ 1));
     let LatestCursors { turns, items } = database.latest_cursors("a").expect("the thread is there");
     let (turns, items) = (turns.expect("it has turns"), items.expect("it has items"));
     let turn_page = |id, text: &str| {

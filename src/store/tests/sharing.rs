@@ -20,7 +20,7 @@ fn a_fresh_folder_is_private_and_the_database_configured() {
     let folder = Folder::new();
     let dir = folder.path().join("home").join("app-server");
     let mut database = Database::open(&dir).expect("it opens");
-    insert(&mut database, &thread("a", 1));
+    insert(&mut database, &thread("a", /*at_ms*/ 1));
     assert_eq!(mode(&dir), 0o700);
     for file in ["store.sqlite", "store.sqlite-wal", "store.sqlite-shm"] {
         assert_eq!(mode(&dir.join(file)), 0o600, "{file}");
@@ -74,7 +74,7 @@ fn two_that_open_a_fresh_folder_at_once_both_succeed() {
                 scope.spawn(move || {
                     together.wait();
                     let mut database = Database::open(dir).expect("it opens");
-                    insert(&mut database, &thread(&format!("a{number}"), 1));
+                    insert(&mut database, &thread(&format!("a{number}"), /*at_ms*/ 1));
                 });
             }
         });
@@ -105,9 +105,9 @@ fn two_workers_on_one_folder_lose_nothing() {
                     // Both write turns of the same thread as well, so they meet on one row.
                     let (own, turn) = (format!("{writer}-{number}"), format!("t-{writer}-{number}"));
                     let write = move |database: &mut Database| {
-                        database.insert_thread(&thread(&own, 1))?;
+                        database.insert_thread(&thread(&own, /*at_ms*/ 1))?;
                         if database.thread("both")?.is_none() {
-                            database.insert_thread(&thread("both", 1))?;
+                            database.insert_thread(&thread("both", /*at_ms*/ 1))?;
                         }
                         let new = NewTurn { id: &turn, ..NewTurn::default() };
                         database.start_turn("both", &new, &[item(&turn, "u", "userMessage")])
@@ -131,7 +131,7 @@ fn two_workers_on_one_folder_lose_nothing() {
 fn readers_go_on_while_another_process_holds_the_write_lock() {
     let folder = Folder::new();
     let mut database = open(&folder);
-    insert(&mut database, &thread("a", 1));
+    insert(&mut database, &thread("a", /*at_ms*/ 1));
     let other = open(&folder);
     other.connection.execute_batch("BEGIN IMMEDIATE; DELETE FROM threads;").expect("it writes");
     assert_eq!(database.history("a").expect("it is readable").len(), 1);
@@ -174,12 +174,12 @@ fn die_in_the_middle_of_a_transaction(folder: PathBuf) {
     let started = StoreWorker::start(folder, |opened| opened.expect("it opens"));
     let (_worker, handle) = started.expect("a worker starts");
     let kept = handle.call_write(|database| {
-        insert(database, &thread("kept", 1));
+        insert(database, &thread("kept", /*at_ms*/ 1));
         Ok(())
     });
     kept.expect("it is committed");
     let dies = handle.call_write(|database| {
-        insert(database, &thread("lost", 1));
+        insert(database, &thread("lost", /*at_ms*/ 1));
         writeln!(std::io::stdout(), "inside").expect("the parent listens");
         // Ends only when the parent is gone without killing this process.
         let _ = std::io::stdin().read_line(&mut String::new());

@@ -41,7 +41,7 @@ fn results() -> (Sender<Told>, Receiver<Told>) {
 }
 
 fn add(database: &mut Database, number: usize) -> Result<(), StoreError> {
-    database.insert_thread(&thread(&format!("a{number}"), 1))
+    database.insert_thread(&thread(&format!("a{number}"), /*at_ms*/ 1))
 }
 
 fn count(handle: &StoreHandle) -> usize {
@@ -180,7 +180,7 @@ fn a_lost_transaction_fails_its_writes_and_the_reads_behind_them_only() {
         assert_eq!(results.recv(), Ok((number, Err(StoreError::DiskFull))));
     }
     assert_eq!((count(&handle), handle.commits()), (0, 0));
-    handle.call_write(|database| add(database, 1)).expect("the next group is a new one");
+    handle.call_write(|database| add(database, /*number*/ 1)).expect("the next group is a new one");
     assert_eq!((count(&handle), handle.commits()), (1, 1));
 }
 
@@ -188,7 +188,7 @@ fn a_lost_transaction_fails_its_writes_and_the_reads_behind_them_only() {
 fn while_another_process_writes_for_long_writes_are_refused_and_reads_go_on() {
     let folder = Folder::new();
     let (_worker, handle) = begin(&folder);
-    handle.call_write(|database| add(database, 1)).expect("it is new");
+    handle.call_write(|database| add(database, /*number*/ 1)).expect("it is new");
     // No patience, so that the test need not have any.
     let impatient = |database: &Database| Ok(database.connection.busy_timeout(Duration::ZERO)?);
     handle.call_read(impatient).expect("it is set");
@@ -200,13 +200,13 @@ fn while_another_process_writes_for_long_writes_are_refused_and_reads_go_on() {
         let told = told.clone();
         move |result| drop(told.send((number, result)))
     };
-    handle.write(|database| add(database, 2), to(0)).expect("there is room");
+    handle.write(|database| add(database, /*number*/ 2), to(0)).expect("there is room");
     handle.read(|database| database.history("a1").map(drop), to(1)).expect("there is room");
     drop(release);
     assert_eq!(results.recv(), Ok((0, Err(StoreError::Busy))));
     assert_eq!(results.recv(), Ok((1, Ok(()))));
     other.connection.execute_batch("ROLLBACK").expect("it stops");
-    assert_eq!(handle.call_write(|database| add(database, 2)), Ok(()));
+    assert_eq!(handle.call_write(|database| add(database, /*number*/ 2)), Ok(()));
 }
 
 #[test]
@@ -218,14 +218,14 @@ fn a_full_disk_is_told_and_survived() {
         // SQLite's own bound answers like a disk without room.
         let pages: i64 = database.connection.query_row("PRAGMA page_count", [], |row| row.get(0))?;
         database.connection.query_row(&format!("PRAGMA max_page_count = {}", pages + 8), [], |_| Ok(()))?;
-        database.insert_thread(&ThreadRecord { settings: body, ..thread("large", 1) })
+        database.insert_thread(&ThreadRecord { settings: body, ..thread("large", /*at_ms*/ 1) })
     };
     let error = handle.call_write(large).expect_err("there is no room");
     assert_eq!(
         (error.clone(), error.to_string().as_str()),
         (StoreError::DiskFull, "the disk is full: free some space and try again")
     );
-    handle.call_write(|database| add(database, 1)).expect("a small one has room");
+    handle.call_write(|database| add(database, /*number*/ 1)).expect("a small one has room");
     assert_eq!(count(&handle), 1);
 }
 
@@ -242,7 +242,10 @@ fn a_full_queue_refuses_and_keeps_what_it_took() {
             .expect("there is room");
     }
     assert_eq!(handle.queued(), limits::STORE_JOBS);
-    assert_eq!(handle.write(|database| add(database, 9_999), |_| panic!("it was refused")), Err(StoreFull));
+    assert_eq!(
+        handle.write(|database| add(database, /*number*/ 9_999), |_| panic!("it was refused")),
+        Err(StoreFull)
+    );
     assert_eq!(handle.read(|_| Ok(()), |_| panic!("it was refused")), Err(StoreFull));
     drop(release);
     for number in 0..limits::STORE_JOBS {
@@ -255,10 +258,10 @@ fn a_full_queue_refuses_and_keeps_what_it_took() {
 fn an_ephemeral_thread_leaves_nothing_on_disk() {
     let folder = Folder::new();
     let (worker, handle) = begin(&folder);
-    handle.call_write(|database| add(database, 1)).expect("it is new");
+    handle.call_write(|database| add(database, /*number*/ 1)).expect("it is new");
     let secret = "nobody must find this";
     let ephemeral = handle.ephemeral();
-    let record = ThreadRecord { preview: secret.to_owned(), ..thread("gone", 1) };
+    let record = ThreadRecord { preview: secret.to_owned(), ..thread("gone", /*at_ms*/ 1) };
     ephemeral.call_write(move |database| database.insert_thread(&record)).expect("it is new");
     assert_eq!((count(&ephemeral), count(&handle)), (1, 1));
     assert_eq!(ephemeral.ephemeral().call_read(|database| database.thread("a1")), Ok(None));
@@ -288,8 +291,8 @@ fn without_a_database_every_job_gets_the_reason_and_ephemeral_threads_work() {
         "{error}"
     );
     assert_eq!(handle.call_read(|database| database.thread("a")), Err(error.clone()));
-    assert_eq!(handle.call_write(|database| add(database, 1)), Err(error));
-    assert_eq!(handle.ephemeral().call_write(|database| add(database, 1)), Ok(()));
+    assert_eq!(handle.call_write(|database| add(database, /*number*/ 1)), Err(error));
+    assert_eq!(handle.ephemeral().call_write(|database| add(database, /*number*/ 1)), Ok(()));
 }
 
 #[test]
@@ -321,7 +324,7 @@ fn the_worker_ends_when_nobody_can_reach_it() {
     let (worker, handle) = begin(&folder);
     let (told, results) = results();
     handle
-        .write(|database| add(database, 1), move |result| drop(told.send((1, result))))
+        .write(|database| add(database, /*number*/ 1), move |result| drop(told.send((1, result))))
         .expect("there is room");
     drop(handle);
     // The sender of the results lives in the job: this ends when the job was told.

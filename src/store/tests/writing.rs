@@ -47,7 +47,7 @@ fn a_thread_comes_back_as_it_was_inserted() {
 #[test]
 fn changes_of_a_thread_change_that_and_tell_whether_it_is_there() {
     let mut database = memory();
-    database.insert_thread(&thread("a", 1)).expect("it is new");
+    database.insert_thread(&thread("a", /*at_ms*/ 1)).expect("it is new");
     let update = SettingsUpdate {
         model_provider: "p2",
         model: "m2",
@@ -56,7 +56,7 @@ fn changes_of_a_thread_change_that_and_tell_whether_it_is_there() {
         settings: "{\"x\":1}",
     };
     assert_eq!(database.set_name("a", Some("name")), Ok(true));
-    assert_eq!(database.set_archived("a", true), Ok(true));
+    assert_eq!(database.set_archived("a", /*archived*/ true), Ok(true));
     assert_eq!(database.set_git("a", Some("{}")), Ok(true));
     assert_eq!(database.set_settings("a", &update), Ok(true));
     let expected = ThreadRecord {
@@ -68,14 +68,14 @@ fn changes_of_a_thread_change_that_and_tell_whether_it_is_there() {
         reasoning_effort: Some("low".to_owned()),
         cwd: "/elsewhere".to_owned(),
         settings: "{\"x\":1}".to_owned(),
-        ..thread("a", 1)
+        ..thread("a", /*at_ms*/ 1)
     };
     assert_eq!(get(&database, "a"), expected);
-    assert_eq!(database.set_name("a", None), Ok(true));
+    assert_eq!(database.set_name("a", /*name*/ None), Ok(true));
     assert_eq!(get(&database, "a").name, None);
-    assert_eq!(database.set_name("b", None), Ok(false));
-    assert_eq!(database.set_archived("b", true), Ok(false));
-    assert_eq!(database.set_git("b", None), Ok(false));
+    assert_eq!(database.set_name("b", /*name*/ None), Ok(false));
+    assert_eq!(database.set_archived("b", /*archived*/ true), Ok(false));
+    assert_eq!(database.set_git("b", /*git*/ None), Ok(false));
     assert_eq!(database.set_settings("b", &update), Ok(false));
     assert_eq!(database.delete_thread("b"), Ok(false));
 }
@@ -83,8 +83,8 @@ fn changes_of_a_thread_change_that_and_tell_whether_it_is_there() {
 #[test]
 fn deleting_a_thread_deletes_its_turns_and_items_and_no_others() {
     let mut database = memory();
-    insert(&mut database, &thread("a", 1));
-    insert(&mut database, &thread("b", 1));
+    insert(&mut database, &thread("a", /*at_ms*/ 1));
+    insert(&mut database, &thread("b", /*at_ms*/ 1));
     assert_eq!(database.delete_thread("a"), Ok(true));
     assert_eq!(database.thread("a"), Ok(None));
     let count = |table: &str| -> i64 {
@@ -98,7 +98,7 @@ fn deleting_a_thread_deletes_its_turns_and_items_and_no_others() {
 #[test]
 fn a_started_turn_moves_its_thread_and_only_the_first_gives_the_preview() {
     let mut database = memory();
-    database.insert_thread(&thread("a", 5)).expect("it is new");
+    database.insert_thread(&thread("a", /*at_ms*/ 5)).expect("it is new");
     let first = NewTurn { id: "t1", started_at_ms: 10, preview_if_first: Some("one"), client_id: Some("c1") };
     assert_eq!(database.start_turn("a", &first, &[item("t1", "u", "userMessage")]), Ok(1));
     // A clock that went back does not take the thread's times back.
@@ -120,8 +120,8 @@ fn a_started_turn_moves_its_thread_and_only_the_first_gives_the_preview() {
 #[test]
 fn putting_an_item_again_replaces_it_in_its_place() {
     let mut database = memory();
-    insert(&mut database, &thread("a", 1));
-    start(&mut database, "a", "t2", 2, &[item("t2", "u1", "userMessage")]);
+    insert(&mut database, &thread("a", /*at_ms*/ 1));
+    start(&mut database, "a", "t2", /*at_ms*/ 2, &[item("t2", "u1", "userMessage")]);
     let begun = NewItem { started_at_ms: Some(3), ..item("t1", "x", "agentMessage") };
     database.put_item("a", &begun).expect("the turn is there");
     database.put_item("a", &item("t1", "y", "agentMessage")).expect("the turn is there");
@@ -144,15 +144,15 @@ fn putting_an_item_again_replaces_it_in_its_place() {
 #[test]
 fn a_turn_ends_once() {
     let mut database = memory();
-    insert(&mut database, &thread("a", 1));
+    insert(&mut database, &thread("a", /*at_ms*/ 1));
     let failed = TurnEnd {
         error: Some("{\"message\":\"x\"}"),
         token_usage: Some("{\"total\":1}"),
-        ..end(TurnState::Failed, 9)
+        ..end(TurnState::Failed, /*at_ms*/ 9)
     };
     assert_eq!(database.end_turn("a", "t1", &failed), Ok(true));
-    assert_eq!(database.end_turn("a", "t1", &end(TurnState::Completed, 10)), Ok(false));
-    assert_eq!(database.end_turn("a", "t9", &end(TurnState::Completed, 10)), Ok(false));
+    assert_eq!(database.end_turn("a", "t1", &end(TurnState::Completed, /*at_ms*/ 10)), Ok(false));
+    assert_eq!(database.end_turn("a", "t9", &end(TurnState::Completed, /*at_ms*/ 10)), Ok(false));
     let turn = database.turn("a", "t1").expect("it can be read").expect("it is there");
     assert_eq!((turn.state, turn.completed_at_ms), (TurnState::Failed, Some(9)));
     assert_eq!(turn.error.as_deref(), Some("{\"message\":\"x\"}"));
@@ -164,12 +164,12 @@ fn a_turn_ends_once() {
 #[test]
 fn turns_of_a_dead_process_become_interrupted_and_ended_ones_stay() {
     let mut database = memory();
-    insert(&mut database, &thread("a", 1));
-    insert(&mut database, &thread("b", 1));
-    start(&mut database, "a", "t2", 2, &[]);
-    assert_eq!(database.end_turn("a", "t1", &end(TurnState::Completed, 3)), Ok(true));
-    assert_eq!(database.interrupt_open_turns("a", 8), Ok(1));
-    assert_eq!(database.interrupt_open_turns("a", 9), Ok(0));
+    insert(&mut database, &thread("a", /*at_ms*/ 1));
+    insert(&mut database, &thread("b", /*at_ms*/ 1));
+    start(&mut database, "a", "t2", /*at_ms*/ 2, &[]);
+    assert_eq!(database.end_turn("a", "t1", &end(TurnState::Completed, /*at_ms*/ 3)), Ok(true));
+    assert_eq!(database.interrupt_open_turns("a", /*at_ms*/ 8), Ok(1));
+    assert_eq!(database.interrupt_open_turns("a", /*at_ms*/ 9), Ok(0));
     let turns = database.all_turns("a").expect("the thread is there");
     let states: Vec<_> = turns.iter().map(|(turn, _)| (turn.state, turn.completed_at_ms)).collect();
     assert_eq!(states, [(TurnState::Completed, Some(3)), (TurnState::Interrupted, Some(8))]);
@@ -180,14 +180,14 @@ fn turns_of_a_dead_process_become_interrupted_and_ended_ones_stay() {
 #[test]
 fn turns_are_copied_and_removed_with_their_items() {
     let mut database = memory();
-    insert(&mut database, &thread("a", 1));
+    insert(&mut database, &thread("a", /*at_ms*/ 1));
     for number in 2..=4 {
         let turn = format!("t{number}");
         start(&mut database, "a", &turn, number, &[item(&turn, &format!("u{number}"), "userMessage")]);
     }
     // Written late into an early turn: the copy keeps the order of the items as well.
     database.put_item("a", &item("t1", "late", "agentMessage")).expect("the turn is there");
-    database.insert_thread(&thread("fork", 5)).expect("it is new");
+    database.insert_thread(&thread("fork", /*at_ms*/ 5)).expect("it is new");
     assert_eq!(database.copy_turns("a", "fork", Some("t2")), Ok(2));
     let items = |id| {
         let page = database.items_page(id, &ItemQuery::default()).expect("a page");
@@ -196,16 +196,22 @@ fn turns_are_copied_and_removed_with_their_items() {
     assert_eq!(items("fork"), ["u11", "u22", "late3"]);
     assert_eq!(items("a").len(), 5);
     assert_eq!(get(&database, "fork").turn_count, 2);
-    database.insert_thread(&thread("whole", 5)).expect("it is new");
-    assert_eq!(database.copy_turns("a", "whole", None), Ok(4));
+    database.insert_thread(&thread("whole", /*at_ms*/ 5)).expect("it is new");
+    assert_eq!(database.copy_turns("a", "whole", /*through_turn_id*/ None), Ok(4));
     assert_eq!(database.all_turns("whole").expect("turns").len(), 4);
-    assert!(matches!(database.copy_turns("a", "whole", None), Err(StoreError::Exists { .. })));
-    assert_eq!(database.remove_turns_after("a", "t3", false), Ok(1));
-    assert_eq!(database.remove_turns_after("a", "t2", true), Ok(2));
+    assert!(matches!(
+        database.copy_turns("a", "whole", /*through_turn_id*/ None),
+        Err(StoreError::Exists { .. })
+    ));
+    assert_eq!(database.remove_turns_after("a", "t3", /*inclusive*/ false), Ok(1));
+    assert_eq!(database.remove_turns_after("a", "t2", /*inclusive*/ true), Ok(2));
     assert_eq!(get(&database, "a").turn_count, 1);
     assert_eq!(database.history("a").expect("the rest").len(), 2);
-    assert_eq!(start(&mut database, "a", "t5", 9, &[]), 2);
-    assert!(matches!(database.remove_turns_after("a", "t4", true), Err(StoreError::NotFound { .. })));
+    assert_eq!(start(&mut database, "a", "t5", /*at_ms*/ 9, &[]), 2);
+    assert!(matches!(
+        database.remove_turns_after("a", "t4", /*inclusive*/ true),
+        Err(StoreError::NotFound { .. })
+    ));
 }
 
 #[test]
@@ -216,7 +222,7 @@ fn a_database_in_memory_gives_the_memory_of_deleted_threads_back() {
         other => panic!("{other:?} is no number"),
     };
     let before = pages(&database);
-    let large = ThreadRecord { settings: "x".repeat(crate::limits::MIB), ..thread("a", 1) };
+    let large = ThreadRecord { settings: "x".repeat(crate::limits::MIB), ..thread("a", /*at_ms*/ 1) };
     database.insert_thread(&large).expect("it is new");
     assert!(pages(&database) > before + 100);
     assert_eq!(database.delete_thread("a"), Ok(true));

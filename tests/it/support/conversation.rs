@@ -80,7 +80,7 @@ impl Conversation {
                 let outcomes = methods.iter().map(|method| checker.check(message, Some(method)));
                 outcomes.reduce(Result::or).unwrap_or(Ok(()))
             }
-            _ => checker.check(message, None),
+            _ => checker.check(message, /*response_to*/ None),
         }
     }
 

@@ -43,8 +43,12 @@ pub(crate) struct Peer {
 impl Inside {
     pub(crate) fn start(overrides: &[&str]) -> Self {
         let overrides = overrides.iter().map(|&text| text.to_owned()).collect();
-        let mut inside =
-            Self { clock: Clock::simulated(1_800_000_000_000), assembly: None, home: Home::new(), overrides };
+        let mut inside = Self {
+            clock: Clock::simulated(/*wall_start_ms*/ 1_800_000_000_000),
+            assembly: None,
+            home: Home::new(),
+            overrides,
+        };
         inside.open();
         inside
     }
@@ -116,7 +120,7 @@ impl Inside {
         let pump = Worker::spawn("peer", STACK_BYTES_IO, move || {
             let mut batch = Batch::default();
             loop {
-                let next = drain.next(&mut batch, 65_536);
+                let next = drain.next(&mut batch, /*bytes_max*/ 65_536);
                 for message in &batch.data {
                     if told.send(serde_json::from_slice(message).expect("JSON")).is_err() {
                         return;
@@ -136,7 +140,7 @@ impl Inside {
             peer: "inside".to_owned(),
             admission: Admission::default(),
         };
-        port.send(NetEvent::Opened(opened), 0).expect("the processor runs");
+        port.send(NetEvent::Opened(opened), /*bytes*/ 0).expect("the processor runs");
         let mut peer = Peer { id, port, messages, heard: Vec::new(), next_id: 0, outbox, _pump: pump };
         let client = json!({ "clientInfo": { "name": "inside", "version": "1" },
             "capabilities": { "experimentalApi": true } });
@@ -246,7 +250,7 @@ impl Peer {
 
     /// Goes away without a word.
     pub(crate) fn vanish(self) {
-        self.port.send(NetEvent::Closed(self.id, InputEnd::Gone), 0).expect("the processor runs");
+        self.port.send(NetEvent::Closed(self.id, InputEnd::Gone), /*bytes*/ 0).expect("the processor runs");
     }
 }
 
