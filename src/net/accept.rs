@@ -12,8 +12,9 @@ use crossbeam_channel::Receiver;
 use socket2::{SockAddr, Socket, TcpKeepalive};
 
 use super::Transport;
-use super::connection::{Connection, full};
+use super::connection::{Connection, full, stopping};
 use super::door::Door;
+use super::http::Answer;
 use super::link::Link;
 use crate::clock::Wait;
 use crate::limits;
@@ -45,8 +46,12 @@ impl Acceptor {
     pub(crate) fn run(mut self) {
         while !self.is_stopped() {
             match self.listener.accept() {
-                // Stopping wakes the loop with a connection of its own if the socket is a supervisor's.
-                Ok(_) if self.is_stopped() => return,
+                // Stopping wakes the loop with a connection of its own if the socket is a supervisor's; but
+                // this may be a client, too.
+                Ok((socket, _)) if self.is_stopped() => {
+                    turn_away(&socket, &stopping());
+                    return;
+                }
                 Ok((socket, address)) => match self.welcome(socket, &address) {
                     Ok(()) => self.backoff = None,
                     Err(error) => self.exhausted(&error),
@@ -68,7 +73,7 @@ impl Acceptor {
     /// Hands a client to a reader, or turns it away.
     fn welcome(&self, socket: Socket, address: &SockAddr) -> io::Result<()> {
         let Some(permit) = self.door.permit() else {
-            turn_away(&socket);
+            turn_away(&socket, &full());
             return Ok(());
         };
         let peer = match self.door.transport {
@@ -83,7 +88,7 @@ impl Acceptor {
         let connection = Connection { door: Arc::clone(&self.door), link: Arc::clone(&link), peer, permit };
         self.door
             .open(Arc::clone(&link), || Worker::spawn(name, limits::STACK_BYTES_IO, move || connection.run()))
-            .inspect_err(|_| turn_away(link.socket()))
+            .inspect_err(|_| turn_away(link.socket(), &full()))
     }
 
     /// Turns away who is waiting, as far as the spare descriptor makes that possible, and waits.
@@ -111,7 +116,7 @@ impl Acceptor {
         }
         for _ in 0..limits::LISTEN_BACKLOG {
             let Ok((socket, _)) = self.listener.accept() else { break };
-            turn_away(&socket);
+            turn_away(&socket, &full());
         }
         if let Err(error) = self.listener.set_nonblocking(false) {
             // The loop would become a busy one without its back-off, which it has.
@@ -165,11 +170,11 @@ fn prepare_tcp(socket: &Socket) {
     }
 }
 
-/// Tells a client that there is no room, without waiting for it.
-fn turn_away(mut socket: &Socket) {
+/// Tells a client why it cannot come in, without waiting for it.
+fn turn_away(mut socket: &Socket, answer: &Answer) {
     // A fresh socket takes a few hundred bytes at once; if not, the client gets no more than the end.
     let _ = socket.set_nonblocking(true);
-    let _ = socket.write_all(&full().render(/*without_body*/ false));
+    let _ = socket.write_all(&answer.render(/*without_body*/ false));
     let _ = socket.shutdown(Shutdown::Write);
     // What has arrived is taken out, because closing with unread bytes would reset the answer away.
     let _ = socket.read(&mut [0; limits::LINGER_BYTES]);

@@ -113,7 +113,8 @@ fn read_secret(path: &Path) -> Result<String, StartError> {
     };
     let file = std::fs::File::open(path).map_err(failed)?;
     let mode = file.metadata().map_err(failed)?.permissions().mode();
-    if mode & 0o044 != 0 {
+    // Not the group's bit: with an access list, as of a systemd credential, it says nothing about the group.
+    if mode & 0o004 != 0 {
         tracing::warn!(
             path = %path.display(),
             mode = format_args!("{:o}", mode & 0o777),

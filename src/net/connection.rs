@@ -13,6 +13,7 @@ use super::head::{Head, HeadError, read_head};
 use super::heartbeat::Heartbeat;
 use super::http::Answer;
 use super::link::Link;
+use super::readiness::Phase;
 use super::upgrade::{Route, route, switching};
 use super::ws_reader::{ReadEnd, WsReader, shutting_down};
 use super::{Admission, InputEnd, NetEvent, Opened, ws_writer};
@@ -133,6 +134,11 @@ pub(crate) fn full() -> Answer {
         .with("Retry-After", "1")
 }
 
+/// The answer to a client who comes, or is still in its request head, when the server stops.
+pub(crate) fn stopping() -> Answer {
+    Answer::new(503, "the server is shutting down; retry later\n").with("Retry-After", "1")
+}
+
 /// The head, or what to answer instead; nothing if there is nobody to answer.
 fn read_head_in_time(door: &Door, link: &Arc<Link>) -> Result<(Head, Vec<u8>), Option<Answer>> {
     let is_late = Arc::new(AtomicBool::new(false));
@@ -152,6 +158,7 @@ fn read_head_in_time(door: &Door, link: &Arc<Link>) -> Result<(Head, Vec<u8>), O
         HeadError::Ended if is_late.load(Ordering::Acquire) => {
             Some(Answer::new(/*status*/ 408, "the request head did not arrive in time\n"))
         }
+        HeadError::Ended if door.readiness.phase() == Phase::Draining => Some(stopping()),
         HeadError::Ended => None,
         HeadError::TooLarge(text) => Some(Answer::new(/*status*/ 431, format!("{text}\n"))),
         HeadError::Malformed(error) => {

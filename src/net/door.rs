@@ -110,7 +110,8 @@ impl Door {
         for open in lock(&self.open).values() {
             match open.link.outbox() {
                 Some(outbox) => outbox.finish(shutting_down()),
-                None => open.link.shut(Shutdown::Both),
+                // The reader wakes and can still answer.
+                None => open.link.shut(Shutdown::Read),
             }
         }
         if self.wait_until_empty(self.config.close_deadline) {

@@ -9,6 +9,8 @@ mod auth;
 mod connection;
 mod door;
 mod frame_watch;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod head;
 mod heartbeat;
 mod http;

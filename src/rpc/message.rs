@@ -168,7 +168,16 @@ fn not_an_envelope(text: &str, error: &serde_json::Error) -> Undecodable {
         return parse_error(format!("Parse error: {error}"));
     }
     let error = RpcError::invalid_request(format!("Invalid request: {error}")).with(Reason::InvalidParams);
-    Undecodable { id: None, error }
+    Undecodable { id: only_id(text), error }
+}
+
+/// The id of an object in which another key stands twice; none if the id itself does.
+fn only_id(text: &str) -> Option<RequestId> {
+    #[derive(Deserialize)]
+    struct Only {
+        id: RequestId,
+    }
+    serde_json::from_str::<Only>(text).ok().map(|only| only.id)
 }
 
 #[cfg(test)]
@@ -243,6 +252,8 @@ mod tests {
         }
         assert_eq!(refused(r#"{"id":7}"#).1, Some(7.into()));
         assert_eq!(refused(r#"{"id":7,"method":5}"#).1, Some(7.into()));
+        assert_eq!(refused(r#"{"id":7,"method":"m","params":1,"params":2}"#).1, Some(7.into()));
+        assert_eq!(refused(r#"{"params":1,"params":2,"id":1,"id":2}"#).1, None);
         let bytes = decode(b"{\"id\":1,\"method\":\"\xff\"}").expect_err("not UTF-8");
         assert_eq!(bytes.error.code, code::PARSE_ERROR);
     }

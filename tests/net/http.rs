@@ -63,6 +63,19 @@ fn readyz_follows_the_phase() {
 }
 
 #[test]
+fn a_client_who_is_still_in_its_head_when_the_server_stops_is_told() {
+    let server = Server::start();
+    let mut half = server.tcp();
+    half.write_all(b"GET / HTTP/1.1\r\n").expect("it sends");
+    server.wait_for("the half head's reader", || server.listener.connections() == 1);
+    server.readiness.set(Phase::Draining);
+    drop(server);
+    let answer = exchange(half, b"");
+    assert_eq!(status(&answer), "503", "{answer}");
+    assert_eq!(body(&answer), "the server is shutting down; retry later\n");
+}
+
+#[test]
 fn heads_beyond_the_limits_are_answered_431() {
     let server = Server::start();
     let long_line = format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(1 << 20));
