@@ -36,11 +36,15 @@ pub fn run(command: Command) -> Result<Exit, StartError> {
 
 /// Bridges stdin and stdout to a running server.
 fn bridge(args: &ProxyArgs) -> Result<Exit, StartError> {
-    let config = Config::from_process_env(&args.config)?;
-    let target = match Listen::parse(&args.url, &config.home) {
-        // An empty path is the socket below the home.
-        Ok(Listen::Socket(Endpoint::Unix(path))) => Target::Unix(path),
-        _ => Target::parse(&args.url)?,
+    let target = if args.url == "unix://" {
+        // Only the socket below the home needs one.
+        let home = Config::from_process_env(&args.config)?.home;
+        match Listen::parse(&args.url, &home)? {
+            Listen::Socket(Endpoint::Unix(path)) => Target::Unix(path),
+            _ => Target::parse(&args.url)?,
+        }
+    } else {
+        Target::parse(&args.url)?
     };
     let token = match &args.token_env {
         Some(name) => Some(ProxyConfig::token_from(name, std::env::var(name).ok())?),
