@@ -136,7 +136,7 @@ pub(crate) fn full() -> Answer {
 
 /// The answer to a client who comes, or is still in its request head, when the server stops.
 pub(crate) fn stopping() -> Answer {
-    Answer::new(503, "the server is shutting down; retry later\n").with("Retry-After", "1")
+    Answer::new(/*status*/ 503, "the server is shutting down; retry later\n").with("Retry-After", "1")
 }
 
 /// The head, or what to answer instead; nothing if there is nobody to answer.
