@@ -85,9 +85,14 @@ impl Piped {
 
     fn ask(&mut self, line: &str) {
         self.input.write_all(format!("{line}\n").as_bytes()).expect("the server reads");
+        // Some servers say more than they are asked.
         let mut answer = String::new();
-        self.output.read_line(&mut answer).expect("the server answers");
-        assert!(answer.contains("result"), "{answer}");
+        while answer.is_empty() || is_notification(&answer) {
+            answer.clear();
+            let count = self.output.read_line(&mut answer).expect("the server answers");
+            assert!(count > 0, "the server ended");
+        }
+        assert!(answer.contains("\"result\""), "{answer}");
     }
 
     fn end(mut self) {
@@ -183,7 +188,16 @@ fn connect(address: &str) -> WebSocket<TcpStream> {
 
 fn ask(socket: &mut WebSocket<TcpStream>, text: &str) -> String {
     socket.send(Message::text(text)).expect("the server reads");
-    next(socket)
+    loop {
+        let answer = next(socket);
+        if !is_notification(&answer) {
+            return answer;
+        }
+    }
+}
+
+fn is_notification(message: &str) -> bool {
+    message.contains("\"method\":")
 }
 
 fn next(socket: &mut WebSocket<TcpStream>) -> String {
@@ -231,10 +245,7 @@ fn turns(socket: &mut WebSocket<TcpStream>) {
     let mut thread = String::new();
     for _ in 0..200 {
         let started = now();
-        let mut message = ask(socket, r#"{"id":1,"method":"thread/start","params":{}}"#);
-        while !message.contains(r#""result""#) {
-            message = next(socket);
-        }
+        let message = ask(socket, r#"{"id":1,"method":"thread/start","params":{}}"#);
         starts.push(millis(started.elapsed()));
         let answer: serde_json::Value = serde_json::from_str(&message).expect("JSON");
         thread = answer["result"]["thread"]["id"].as_str().expect("an id").to_owned();
