@@ -20,9 +20,6 @@ pub const MESSAGE_BYTES_MAX: usize = 64 * MIB;
 /// Largest message on a WebSocket before `initialize` was answered, in bytes: a client that has not said who
 /// it is cannot make the server reserve memory.
 pub const MESSAGE_BYTES_MAX_BEFORE_INITIALIZE: usize = 64 * KIB;
-/// Deepest nesting of arrays and objects in a message: serde_json's own bound, named here because clients
-/// meet it.
-pub const JSON_DEPTH_MAX: usize = 128;
 
 // ---- inbound: readers fill it, the processor drains it ----
 

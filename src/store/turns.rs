@@ -142,48 +142,8 @@ impl Database {
         Ok(interrupted)
     }
 
-    /// Copies the turns of one thread, with their items, to the end of another: all, or those up to and with
-    /// `through_turn_id`. Ids stay as they are. Returns the number of turns.
-    ///
-    /// # Errors
-    /// [`StoreError::NotFound`] for a thread or the turn; [`StoreError::Exists`] when the other thread has
-    /// one of the turns.
-    pub fn copy_turns(
-        &mut self,
-        from_id: &str,
-        to_id: &str,
-        through_turn_id: Option<&str>,
-    ) -> Result<usize, StoreError> {
-        let (from, to) = (self.thread_key(from_id)?, self.thread_key(to_id)?);
-        let last = through_turn_id.map(|id| self.turn_ordinal(from, id)).transpose()?.unwrap_or(i64::MAX);
-        let copied = self
-            .prepare(
-                "INSERT INTO turns (thread, ordinal, id, state, started_at_ms, completed_at_ms, error)
-                 SELECT :to, (SELECT COALESCE(MAX(ordinal), 0) FROM turns WHERE thread = :to)
-                         + ROW_NUMBER() OVER (ORDER BY ordinal),
-                     id, state, started_at_ms, completed_at_ms, error
-                 FROM turns WHERE thread = :from AND ordinal <= :last ORDER BY ordinal",
-            )?
-            .execute(named_params! { ":from": from, ":to": to, ":last": last })
-            .map_err(|error| StoreError::of_insert(error, "turn", from_id))?;
-        self.prepare(
-            "INSERT INTO items (turn, thread, ordinal, id, kind, started_at_ms, completed_at_ms, body)
-             SELECT new.key, :to, (SELECT COALESCE(MAX(ordinal), 0) FROM items WHERE thread = :to)
-                     + ROW_NUMBER() OVER (ORDER BY items.ordinal),
-                 items.id, items.kind, items.started_at_ms, items.completed_at_ms, items.body
-             FROM items
-             JOIN turns old ON old.key = items.turn
-             JOIN turns new ON new.thread = :to AND new.id = old.id
-             WHERE items.thread = :from AND old.ordinal <= :last ORDER BY items.ordinal",
-        )?
-        .execute(named_params! { ":from": from, ":to": to, ":last": last })?;
-        self.count_turns(to)?;
-        Ok(copied)
-    }
-
-    /// Adds ended copies of turns of some thread, in their order, to the end of this one: what was in
-    /// progress is interrupted at `now_ms`. For a fork into another database, where [`Self::copy_turns`]
-    /// cannot reach.
+    /// Adds ended copies of turns of some thread, with their items and ids, to the end of this one: what was
+    /// in progress is interrupted at `now_ms`. The other thread may be in another database.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] for the thread; [`StoreError::Exists`] when it has one of the turns.

@@ -185,24 +185,20 @@ fn turns_are_copied_and_removed_with_their_items() {
         let turn = format!("t{number}");
         start(&mut database, "a", &turn, number, &[item(&turn, &format!("u{number}"), "userMessage")]);
     }
-    // Written late into an early turn: the copy keeps the order of the items as well.
     database.put_item("a", &item("t1", "late", "agentMessage")).expect("the turn is there");
+    let turns = database.all_turns("a").expect("turns");
     database.insert_thread(&thread("fork", /*at_ms*/ 5)).expect("it is new");
-    assert_eq!(database.copy_turns("a", "fork", Some("t2")), Ok(2));
+    database.append_turns("fork", &turns[..2], /*now_ms*/ 7).expect("they are new there");
     let items = |id| {
         let page = database.items_page(id, &ItemQuery::default()).expect("a page");
         page.items.iter().map(|item| format!("{}{}", item.id, item.ordinal)).collect::<Vec<_>>()
     };
-    assert_eq!(items("fork"), ["u11", "u22", "late3"]);
+    assert_eq!(items("fork"), ["u11", "late2", "u23"], "turn by turn");
+    let copied = database.all_turns("fork").expect("turns");
+    assert!(copied.iter().all(|(turn, _)| turn.state == TurnState::Interrupted), "nothing runs in a copy");
     assert_eq!(items("a").len(), 5);
     assert_eq!(get(&database, "fork").turn_count, 2);
-    database.insert_thread(&thread("whole", /*at_ms*/ 5)).expect("it is new");
-    assert_eq!(database.copy_turns("a", "whole", /*through_turn_id*/ None), Ok(4));
-    assert_eq!(database.all_turns("whole").expect("turns").len(), 4);
-    assert!(matches!(
-        database.copy_turns("a", "whole", /*through_turn_id*/ None),
-        Err(StoreError::Exists { .. })
-    ));
+    assert!(matches!(database.append_turns("fork", &turns, /*now_ms*/ 7), Err(StoreError::Exists { .. })));
     assert_eq!(database.remove_turns_after("a", "t3", /*inclusive*/ false), Ok(1));
     assert_eq!(database.remove_turns_after("a", "t2", /*inclusive*/ true), Ok(2));
     assert_eq!(get(&database, "a").turn_count, 1);
