@@ -231,13 +231,26 @@ impl Engine {
         self.add_input(input)?;
         loop {
             self.ask_model()?;
-            let mut more = false;
-            while let Some(input) = self.mailbox.take() {
-                self.add_input(input)?;
-                more = true;
-            }
-            if !more && self.mailbox.close_if_empty() {
+            if !self.take_input()? {
                 return Ok(());
+            }
+        }
+    }
+
+    /// Takes what came in while the model spoke. False if that is nothing, and then nothing can come any
+    /// more: the model is asked again only if it has something new to answer.
+    fn take_input(&mut self) -> Result<bool, Stop> {
+        let mut more = false;
+        loop {
+            match self.mailbox.take() {
+                Some(input) => {
+                    self.add_input(input)?;
+                    more = true;
+                }
+                None if more => return Ok(true),
+                None if self.mailbox.close_if_empty() => return Ok(false),
+                // Something came between the two looks.
+                None => {}
             }
         }
     }
