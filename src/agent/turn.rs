@@ -244,6 +244,7 @@ impl Engine {
         loop {
             match self.mailbox.take() {
                 Some(input) => {
+                    self.note_submission(&input)?;
                     self.add_input(input)?;
                     more = true;
                 }
@@ -255,15 +256,20 @@ impl Engine {
         }
     }
 
+    /// Keeps the id of what joined the turn; the one that began it was kept with the start.
+    fn note_submission(&self, input: &NewInput) -> Result<(), Stop> {
+        let Some(client_id) = input.client_id.clone() else { return Ok(()) };
+        let (thread_id, turn_id) = (self.thread_id.clone(), self.turn_id.clone());
+        let noted = self
+            .work
+            .store
+            .call_write(move |database| database.add_submission(&thread_id, &turn_id, &client_id));
+        Ok(noted?)
+    }
+
     fn add_input(&mut self, input: NewInput) -> Result<(), Stop> {
         if input.content.is_empty() {
             return Ok(());
-        }
-        if let Some(client_id) = input.client_id.clone() {
-            let (thread_id, turn_id) = (self.thread_id.clone(), self.turn_id.clone());
-            self.work
-                .store
-                .call_write(move |database| database.add_submission(&thread_id, &turn_id, &client_id))?;
         }
         let id = Uuid::now_v7().to_string();
         let body = items::user_message(id, input.client_id, input.content);

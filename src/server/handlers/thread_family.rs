@@ -28,7 +28,7 @@ fn is_ephemeral(processor: &Processor, id: ThreadId) -> bool {
 impl Processor {
     /// Runs `then` when the thread has no turn: now, or when the running turn, which is interrupted, has
     /// ended.
-    fn when_quiet(&mut self, id: ThreadId, then: impl FnOnce(&mut Processor) + Send + 'static) {
+    pub(super) fn when_quiet(&mut self, id: ThreadId, then: impl FnOnce(&mut Processor) + Send + 'static) {
         match self.threads.get_mut(id) {
             Some(thread) if thread.turn.is_some() => {
                 if let Some(turn) = &thread.turn {

@@ -29,16 +29,18 @@ pub(in crate::server) fn start(
     params: TurnStartParams,
     reply: Reply,
 ) {
+    begin(processor, params, reply);
+}
+
+/// Starts a turn, or lets the input join the running one. What has waited for a turn's end is checked again
+/// here: the thread may be gone by then, or the server about to end.
+fn begin(processor: &mut Processor, params: TurnStartParams, reply: Reply) {
     if let Err(error) = refuse_work(processor)
         .and_then(|()| loaded(processor, &params.thread_id).map(|_| ()))
         .and_then(|()| refuse_long(&params.input))
     {
         return reply.refuse(error);
     }
-    begin(processor, params, reply);
-}
-
-fn begin(processor: &mut Processor, params: TurnStartParams, reply: Reply) {
     let Some(id) = thread_id(&params.thread_id).ok() else { return };
     let Some(thread) = processor.threads.get_mut(id) else { return };
     if let Some(turn) = &mut thread.turn {
@@ -316,10 +318,13 @@ impl Processor {
 
     /// Starts what came too late for the turn that has just ended.
     fn begin_waiting(&mut self, id: agent::ThreadId) {
-        while let Some(waiting) = self.threads.get_mut(id).and_then(|thread| thread.waiting.pop_front()) {
+        // Taken out first: one of them may take the thread away, and the others still have to be answered.
+        let waiting = self.threads.get_mut(id).map(|thread| std::mem::take(&mut thread.waiting));
+        for waiting in waiting.into_iter().flatten() {
             match waiting {
                 Waiting::Start(reply, params) => begin(self, *params, reply),
-                Waiting::Then(then) => then(self),
+                // One before it may have begun a turn.
+                Waiting::Then(then) => self.when_quiet(id, then),
             }
         }
         self.reconsider_unload(id);
