@@ -1,7 +1,7 @@
 //! The conversation so far, as the model is told it.
 
 use super::items::text_of;
-use crate::model::InputItem;
+use crate::model::{InputItem, Role};
 use crate::proto::{ItemBody, ThreadItem};
 use crate::store::HistoryItem;
 
@@ -16,10 +16,10 @@ fn as_input(stored: &HistoryItem) -> Option<InputItem> {
     }
     match serde_json::from_str::<ThreadItem>(&stored.body) {
         Ok(ThreadItem { body: ItemBody::UserMessage(message), .. }) => {
-            Some(InputItem::User(text_of(&message.content)))
+            Some(InputItem::text(Role::User, text_of(&message.content)))
         }
         Ok(ThreadItem { body: ItemBody::AgentMessage(message), .. }) => {
-            Some(InputItem::Assistant(message.text))
+            Some(InputItem::text(Role::Assistant, message.text))
         }
         Ok(_) => None,
         Err(error) => {

@@ -169,7 +169,7 @@ impl Engine {
             usage: ThreadTokenUsage {
                 total: work.used_before,
                 last: TokenUsageBreakdown::default(),
-                model_context_window: work.model.context_window(),
+                model_context_window: work.model.context_window(&work.settings.model),
             },
             last_message: None,
             open: None,
@@ -282,7 +282,12 @@ impl Engine {
     fn ask_model(&mut self) -> Result<(), Stop> {
         let thread_id = self.thread_id.clone();
         let history = self.work.store.call_read(move |database| database.history(&thread_id))?;
-        let request = ModelRequest { model: self.work.settings.model.clone(), input: model_input(&history) };
+        let request = ModelRequest {
+            model: self.work.settings.model.clone(),
+            input: model_input(&history),
+            conversation_id: self.thread_id.clone(),
+            ..ModelRequest::default()
+        };
         drop(history);
         let outcome = self.stream(&request);
         if outcome.is_err() {
@@ -301,6 +306,8 @@ impl Engine {
                 ModelEvent::TextDelta { id, delta } => self.message_grows(id, &delta)?,
                 ModelEvent::MessageDone { id, text } => self.message_done(id, text)?,
                 ModelEvent::Completed { usage } => self.count(usage)?,
+                // No tool is offered and no thought is asked for.
+                other => tracing::debug!(?other, "what the model says is left out"),
             }
         }
         Ok(())
@@ -475,9 +482,10 @@ impl Engine {
 fn model_stop(error: ModelError) -> Stop {
     match error {
         ModelError::Cancelled => Stop::Interrupted,
-        ModelError::Failed(message) => Stop::Failed(TurnError {
-            message,
-            codex_error_info: Some(CodexErrorInfo::Other),
+        ModelError::Failed(failure) => Stop::Failed(TurnError {
+            message: failure.message,
+            codex_error_info: Some(failure.info),
+            additional_details: failure.details,
             ..TurnError::default()
         }),
     }

@@ -4,76 +4,14 @@
 //! [`ModelStream::next`] blocks until there is something, and returns at once when the turn is cancelled.
 
 mod cancel;
+mod event;
 mod offline;
+mod request;
 
 pub use cancel::{Cancel, Canceller, cancellation};
+pub use event::{ModelError, ModelEvent, ModelFailure, Retry, Usage};
 pub use offline::{OFFLINE_MODEL, OFFLINE_PROVIDER, OfflineModel};
-
-/// What a model is asked.
-#[derive(Debug, Clone)]
-pub struct ModelRequest {
-    /// The model's name.
-    pub model: String,
-    /// The conversation, oldest first.
-    pub input: Vec<InputItem>,
-}
-
-/// One entry of the conversation as the model sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum InputItem {
-    /// What the user said.
-    User(String),
-    /// What the model said.
-    Assistant(String),
-}
-
-/// What a model says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ModelEvent {
-    /// The message `id` grew by this text.
-    TextDelta {
-        /// The message's id, given by the model.
-        id: String,
-        /// The new text.
-        delta: String,
-    },
-    /// The message `id` is complete.
-    MessageDone {
-        /// The message's id.
-        id: String,
-        /// The whole text.
-        text: String,
-    },
-    /// The model is done with this request.
-    Completed {
-        /// What it cost.
-        usage: Usage,
-    },
-}
-
-/// Tokens of one model request.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Tokens of the conversation.
-    pub input: i64,
-    /// Those of them that the provider had cached.
-    pub cached_input: i64,
-    /// Tokens that the model said.
-    pub output: i64,
-    /// Those of them that were reasoning.
-    pub reasoning_output: i64,
-}
-
-/// Why a model gives no (more) answer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ModelError {
-    /// The turn was cancelled.
-    #[error("cancelled")]
-    Cancelled,
-    /// The model could not be asked or failed; the text is for the user.
-    #[error("{0}")]
-    Failed(String),
-}
+pub use request::{Content, InputItem, ModelRequest, Role, ToolCall, ToolInput, ToolSpec, words};
 
 /// A model that can be asked.
 pub trait ModelClient: Send + Sync {
@@ -83,8 +21,15 @@ pub trait ModelClient: Send + Sync {
     /// If it cannot be asked, or the turn is cancelled.
     fn stream(&self, request: &ModelRequest, cancel: &Cancel) -> Result<Box<dyn ModelStream>, ModelError>;
 
-    /// Tokens that fit into the model's context, if that is known.
-    fn context_window(&self) -> Option<i64>;
+    /// Tokens that fit into the context of `model`, if that is known.
+    fn context_window(&self, model: &str) -> Option<i64>;
+
+    /// Times that a turn may send a request again after a [`ModelFailure`] with a [`Retry`]: the answer broke
+    /// off, or the provider was overloaded. What a client repeats before any answer began is its own business
+    /// and not counted here.
+    fn stream_retries_max(&self) -> u32 {
+        0
+    }
 }
 
 /// A model's answer while it comes.

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::{Cancel, InputItem, ModelClient, ModelError, ModelEvent, ModelRequest, ModelStream, Usage};
+use super::{Cancel, ModelClient, ModelError, ModelEvent, ModelRequest, ModelStream, Role, Usage};
 
 /// Its name as a model.
 pub const OFFLINE_MODEL: &str = "offline";
@@ -41,16 +41,11 @@ impl ModelClient for OfflineModel {
         if cancel.is_cancelled() {
             return Err(ModelError::Cancelled);
         }
-        let prompt = request.input.iter().rev().find_map(|item| match item {
-            InputItem::User(text) => Some(text.as_str()),
-            InputItem::Assistant(_) => None,
-        });
-        let prompt = Prompt::parse(prompt.unwrap_or_default());
+        let said = |role| request.input.iter().filter_map(move |item| item.words_of(role));
+        let prompt = Prompt::parse(&said(Role::User).next_back().unwrap_or_default());
         let answer = prompt.answer();
-        let answered = request.input.iter().filter(|item| matches!(item, InputItem::Assistant(_))).count();
-        let input = request.input.iter().map(|item| match item {
-            InputItem::User(text) | InputItem::Assistant(text) => count_words(text),
-        });
+        let answered = said(Role::Assistant).count();
+        let input = said(Role::User).chain(said(Role::Assistant)).map(|text| count_words(&text));
         Ok(Box::new(OfflineStream {
             id: format!("msg_offline_{answered}"),
             words: answer.split_inclusive(' ').map(ToOwned::to_owned).collect(),
@@ -61,7 +56,7 @@ impl ModelClient for OfflineModel {
         }))
     }
 
-    fn context_window(&self) -> Option<i64> {
+    fn context_window(&self, _model: &str) -> Option<i64> {
         None
     }
 }
@@ -143,12 +138,19 @@ fn count_words(text: &str) -> i64 {
 mod tests {
     use super::*;
     use crate::clock::Clock;
-    use crate::model::cancellation;
+    use crate::model::{InputItem, cancellation};
+
+    fn request(prompt: &str) -> ModelRequest {
+        ModelRequest {
+            model: OFFLINE_MODEL.to_owned(),
+            input: vec![InputItem::text(Role::User, prompt)],
+            ..ModelRequest::default()
+        }
+    }
 
     fn ask(prompt: &str) -> Vec<ModelEvent> {
         let (_canceller, cancel) = cancellation(Clock::real());
-        let request =
-            ModelRequest { model: OFFLINE_MODEL.to_owned(), input: vec![InputItem::User(prompt.to_owned())] };
+        let request = request(prompt);
         let mut stream = OfflineModel.stream(&request, &cancel).expect("it answers");
         std::iter::from_fn(|| stream.next(&cancel).expect("it goes on")).collect()
     }
@@ -188,10 +190,7 @@ mod tests {
     fn a_cancelled_stream_stops() {
         let clock = Clock::simulated(/*wall_start_ms*/ 0);
         let (canceller, cancel) = cancellation(clock);
-        let request = ModelRequest {
-            model: OFFLINE_MODEL.to_owned(),
-            input: vec![InputItem::User("slow: 60s\nx".to_owned())],
-        };
+        let request = request("slow: 60s\nx");
         let mut stream = OfflineModel.stream(&request, &cancel).expect("it answers");
         std::thread::scope(|scope| {
             let next = scope.spawn(|| stream.next(&cancel));

@@ -9,10 +9,13 @@ use super::thread_settings::{absolute, keep_settings};
 use super::{loaded, thread_id};
 use crate::agent::{self, Change, NewInput, Overrides, TurnEvent, TurnId, TurnWork, text_chars};
 use crate::limits;
-use crate::model::{Cancel, ModelClient, ModelError, ModelRequest, ModelStream, OFFLINE_PROVIDER};
+use crate::model::{
+    Cancel, ModelClient, ModelError, ModelFailure, ModelRequest, ModelStream, OFFLINE_PROVIDER,
+};
 use crate::proto::{
-    EmptyResponse, ThreadStatus, TokenUsageBreakdown, Turn, TurnInterruptParams, TurnItemsView,
-    TurnStartParams, TurnStartResponse, TurnStatus, TurnSteerParams, TurnSteerResponse, UserInput,
+    CodexErrorInfo, EmptyResponse, ThreadStatus, TokenUsageBreakdown, Turn, TurnInterruptParams,
+    TurnItemsView, TurnStartParams, TurnStartResponse, TurnStatus, TurnSteerParams, TurnSteerResponse,
+    UserInput,
 };
 use crate::queue::Undelivered;
 use crate::rpc::{Reason, Reply, RpcError};
@@ -161,14 +164,15 @@ struct Unreachable {
 
 impl ModelClient for Unreachable {
     fn stream(&self, _: &ModelRequest, _: &Cancel) -> Result<Box<dyn ModelStream>, ModelError> {
-        Err(ModelError::Failed(format!(
+        let message = format!(
             "this build cannot talk to the model provider `{}`: it has the offline model only. Start it with \
              `-c model_provider=offline`",
             self.provider
-        )))
+        );
+        Err(ModelFailure::lasting(message, CodexErrorInfo::Other))
     }
 
-    fn context_window(&self) -> Option<i64> {
+    fn context_window(&self, _model: &str) -> Option<i64> {
         None
     }
 }
