@@ -304,7 +304,7 @@ impl Engine {
         while let Some(event) = stream.next(&self.cancel).map_err(model_stop)? {
             match event {
                 ModelEvent::TextDelta { id, delta } => self.message_grows(id, &delta)?,
-                ModelEvent::MessageDone { id, text } => self.message_done(id, text)?,
+                ModelEvent::MessageDone { id, text, .. } => self.message_done(id, text)?,
                 ModelEvent::Completed { usage } => self.count(usage)?,
                 // No tool is offered and no thought is asked for.
                 other => tracing::debug!(?other, "what the model says is left out"),

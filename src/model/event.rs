@@ -3,11 +3,19 @@
 use std::time::Duration;
 
 use super::request::ToolCall;
-use crate::proto::CodexErrorInfo;
+use crate::proto::{CodexErrorInfo, MessagePhase};
 
 /// What a model says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ModelEvent {
+    /// The message `id` began. Not every model says so: a message may as well begin with its first text, or be
+    /// told only when it is done.
+    MessageStarted {
+        /// The message's id, given by the model.
+        id: String,
+        /// Whether it is the answer, if the model says.
+        phase: Option<MessagePhase>,
+    },
     /// The message `id` grew by this text.
     TextDelta {
         /// The message's id, given by the model.
@@ -21,6 +29,8 @@ pub enum ModelEvent {
         id: String,
         /// The whole text.
         text: String,
+        /// Whether it is the answer, if the model says.
+        phase: Option<MessagePhase>,
     },
     /// The thought `id` began.
     ReasoningStarted {
@@ -122,5 +132,18 @@ impl ModelFailure {
     #[must_use]
     pub fn lasting(message: impl Into<String>, info: CodexErrorInfo) -> ModelError {
         ModelError::Failed(Box::new(Self { message: message.into(), info, details: None, retry: None }))
+    }
+
+    /// The HTTP status that the failure is about, if it is one: what the protocol wants to know of each failed
+    /// attempt.
+    #[must_use]
+    pub fn http_status_code(&self) -> Option<u16> {
+        match self.info {
+            CodexErrorInfo::HttpConnectionFailed { http_status_code }
+            | CodexErrorInfo::ResponseStreamConnectionFailed { http_status_code }
+            | CodexErrorInfo::ResponseStreamDisconnected { http_status_code }
+            | CodexErrorInfo::ResponseTooManyFailedAttempts { http_status_code } => http_status_code,
+            _ => None,
+        }
     }
 }

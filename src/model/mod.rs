@@ -8,7 +8,7 @@ mod event;
 mod offline;
 mod request;
 
-pub use cancel::{Cancel, Canceller, cancellation};
+pub use cancel::{Cancel, Canceller, OnCancel, cancellation};
 pub use event::{ModelError, ModelEvent, ModelFailure, Retry, Usage};
 pub use offline::{OFFLINE_MODEL, OFFLINE_PROVIDER, OfflineModel};
 pub use request::{Content, InputItem, ModelRequest, Role, ToolCall, ToolInput, ToolSpec, words};

@@ -78,7 +78,7 @@ impl ModelStream for OfflineStream {
                 None => {
                     self.state = State::Spoken;
                     let (id, text) = (self.id.clone(), std::mem::take(&mut self.text));
-                    Ok(Some(ModelEvent::MessageDone { id, text }))
+                    Ok(Some(ModelEvent::MessageDone { id, text, phase: None }))
                 }
             },
             State::Spoken => {

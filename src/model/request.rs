@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::proto::{ReasoningEffort, ReasoningSummary};
+use crate::proto::{MessagePhase, ReasoningEffort, ReasoningSummary};
 
 /// What a model is asked.
 #[derive(Debug, Clone, Default)]
@@ -44,6 +44,9 @@ pub enum InputItem {
         role: Role,
         /// What.
         content: Vec<Content>,
+        /// Whether it is the answer, if the model said so; given back to it.
+        #[serde(default)]
+        phase: Option<MessagePhase>,
     },
     /// What the model thought, given back to it as it gave it.
     Reasoning {
@@ -159,14 +162,14 @@ impl InputItem {
     /// Words of somebody.
     #[must_use]
     pub fn text(role: Role, text: impl Into<String>) -> Self {
-        Self::Message { role, content: vec![Content::Text { text: text.into() }] }
+        Self::Message { role, content: vec![Content::Text { text: text.into() }], phase: None }
     }
 
     /// The words of a message of `role`, a piece a line; none for anything else.
     #[must_use]
     pub fn words_of(&self, role: Role) -> Option<String> {
         match self {
-            Self::Message { role: speaker, content } if *speaker == role => Some(words(content)),
+            Self::Message { role: speaker, content, .. } if *speaker == role => Some(words(content)),
             _ => None,
         }
     }
