@@ -64,8 +64,8 @@ impl Canceller {
     pub fn cancel(&self) {
         let mut state = lock(&self.0);
         state.open.take();
-        // Run with the lock held: once an [`OnCancel`] is dropped, its action runs no more, so what the action
-        // reaches can be used for something else.
+        // Run with the lock held: once an [`OnCancel`] is dropped, its action runs no more, so what the
+        // action reaches can be used for something else.
         for action in std::mem::take(&mut state.actions).into_values() {
             action();
         }

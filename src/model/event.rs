@@ -8,8 +8,8 @@ use crate::proto::{CodexErrorInfo, MessagePhase};
 /// What a model says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ModelEvent {
-    /// The message `id` began. Not every model says so: a message may as well begin with its first text, or be
-    /// told only when it is done.
+    /// The message `id` began. Not every model says so: a message may as well begin with its first text, or
+    /// be told only when it is done.
     MessageStarted {
         /// The message's id, given by the model.
         id: String,
@@ -134,8 +134,8 @@ impl ModelFailure {
         ModelError::Failed(Box::new(Self { message: message.into(), info, details: None, retry: None }))
     }
 
-    /// The HTTP status that the failure is about, if it is one: what the protocol wants to know of each failed
-    /// attempt.
+    /// The HTTP status that the failure is about, if it is one: what the protocol wants to know of each
+    /// failed attempt.
     #[must_use]
     pub fn http_status_code(&self) -> Option<u16> {
         match self.info {

@@ -1,7 +1,7 @@
 //! What a model is asked: the conversation as the model sees it, and the tools that it may call.
 //!
-//! The entries of the conversation are kept in the store as JSON, so their form is an interface: a field may be
-//! added with a default, none may change its meaning.
+//! The entries of the conversation are kept in the store as JSON, so their form is an interface: a field may
+//! be added with a default, none may change its meaning.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -4,6 +4,7 @@ pub(crate) mod client;
 pub(crate) mod conversation;
 pub(crate) mod home;
 pub(crate) mod inside;
+pub(crate) mod mock_model;
 pub(crate) mod process;
 pub(crate) mod recordings;
 pub(crate) mod schema;
