@@ -31,6 +31,8 @@
 //! | `stdio-rd`, `stdio-wr` | 0 or 1 each | [`net::stdio`] | end of input; outbox finished |
 //! | `accept0` | 0 or 1 | [`net::Listener`]: accepts | its owner lets go |
 //! | `cN-rd`, `cN-wr` | 1 each per connection | head, upgrade, WebSocket | connection closed |
+//! | `exec-spawn` | 1 | [`exec`]: starts commands, which die with it | its owner lets go |
+//! | `exec-io` | 1 | [`exec`]: inputs, outputs and ends of all running commands | every command is reaped |
 //! | `turn-XXXXXX` | 1 per running turn | [`agent`]: the turn engine | the turn has ended |
 //!
 //! All are joined when their owner lets go; at the end of the process with a deadline, and who is late is
@@ -48,6 +50,8 @@
 //! | control events | signals, drain deadline | processor | `CONTROL_EVENTS` | dropped: the same was said often enough |
 //! | store jobs | processor, turns | store | `STORE_JOBS` | a request is answered -32001, a turn waits |
 //! | turn mailbox | processor | turn | `TURN_COMMANDS` | the request is answered -32001 |
+//! | commands to start | processor, turns | `exec-spawn` | `COMMANDS_RUNNING_MAX` | the command is refused with -32001 |
+//! | one command's input | processor, turns | `exec-io` | `COMMAND_STDIN_BYTES`, `COMMAND_STDIN_WRITES` | the write is refused with -32001 |
 //! | log lane | everyone | `log` | `LOG_LINES` | the line is dropped and counted |
 //!
 //! # Invariants
@@ -75,7 +79,7 @@
 //! | 9 | [`server`] |
 //! | 8 | [`agent`] |
 //! | 7 | [`model`] |
-//! | 6 | [`net`], [`store`] |
+//! | 6 | [`net`], [`store`], [`exec`] |
 //! | 5 | [`proto`] |
 //! | 4 | [`rpc`] |
 //! | 3 | [`queue`], [`timer`] |
@@ -97,6 +101,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod error;
+pub mod exec;
 pub mod limits;
 pub mod model;
 pub mod net;

@@ -3,8 +3,10 @@
 //! It may not know the protocol.
 
 pub mod activation;
+pub mod child;
 pub mod memory;
 pub mod notify;
+pub mod poller;
 pub mod rlimit;
 pub mod signals;
 pub mod worker;

@@ -1,0 +1,78 @@
+//! The worker `exec-io`: waits for whatever any running command does next, and deals with it.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use super::command::{CommandId, CommandRef};
+use super::live::{Live, Part};
+use super::spawner::Hub;
+use crate::limits;
+use crate::sys::poller::Poller;
+
+/// What others want of the io worker.
+#[derive(Debug)]
+pub(super) enum Post {
+    /// Serve this command.
+    Adopt(Box<Live>),
+    /// Something about this command has changed: input, room for output, a deadline.
+    Look(CommandRef),
+    /// End as soon as no command is left.
+    Stop,
+}
+
+/// Runs until it is told to stop and every command is reaped.
+pub(super) fn run(mut poller: Poller, hub: &Arc<Hub>) {
+    let mut commands: HashMap<CommandId, Live> = HashMap::new();
+    let mut buffer = vec![0; limits::COMMAND_READ_BYTES];
+    let (mut ready, mut posts) = (Vec::new(), Vec::new());
+    let mut is_stopping = false;
+    while !(is_stopping && commands.is_empty()) {
+        if let Err(error) = poller.wait(&mut ready) {
+            // Only a programming error of ours gets here; the process's end reaps and kills what is left.
+            tracing::error!(%error, "running commands cannot be watched any more");
+            return;
+        }
+        hub.take_posts(&mut posts);
+        for post in posts.drain(..) {
+            match post {
+                Post::Adopt(live) => {
+                    let id = live.id();
+                    commands.insert(id, *live);
+                    serve(&mut commands, id, &poller, |live, poller| live.watch(poller));
+                }
+                Post::Look(command) => {
+                    command.looking();
+                    serve(&mut commands, command.id, &poller, |live, poller| live.look(poller, &mut buffer));
+                }
+                Post::Stop => is_stopping = true,
+            }
+        }
+        for token in ready.drain(..) {
+            let (id, part) = Part::of(token);
+            serve(&mut commands, id, &poller, |live, poller| live.on_ready(part, poller, &mut buffer));
+        }
+    }
+}
+
+/// Does something with a command and takes leave of it if that was the last. A panic in its sink costs this
+/// command and no other.
+fn serve(
+    commands: &mut HashMap<CommandId, Live>,
+    id: CommandId,
+    poller: &Poller,
+    work: impl FnOnce(&mut Live, &Poller),
+) {
+    // One that is gone may still be ready for something in this round.
+    let Some(live) = commands.get_mut(&id) else { return };
+    let is_well = catch_unwind(AssertUnwindSafe(|| work(live, poller))).is_ok();
+    if is_well && !live.is_over() {
+        return;
+    }
+    if let Some(live) = commands.remove(&id) {
+        let outcome = catch_unwind(AssertUnwindSafe(|| live.finish(poller, is_well)));
+        if !is_well || outcome.is_err() {
+            tracing::error!(command = id, "a taker of a command's output panicked; the command was killed");
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! The long-lived worker that starts commands, and the owner of both workers.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use crossbeam_channel::{Receiver, Sender, bounded, select};
+
+use super::command::{Command, CommandId, CommandRef, Phase};
+use super::confine::{self, Confined};
+use super::end::KillReason;
+use super::io_worker::{self, Post};
+use super::live::Live;
+use super::{CommandSpec, Ending, OutputSink, Running, SinkWaker, SpawnError, TerminalSize};
+use crate::limits;
+use crate::proto::SandboxPolicy;
+use crate::sync::lock;
+use crate::sys::child::{self, Child, ChildSpec};
+use crate::sys::poller::{PollWaker, Poller};
+use crate::sys::worker::Worker;
+use crate::timer::TimerHandle;
+
+/// Starts commands; clones reach the same workers.
+#[derive(Debug, Clone)]
+pub struct Spawner {
+    hub: Arc<Hub>,
+    jobs: Sender<Job>,
+    running_max: usize,
+}
+
+/// The owner of the workers. Its drop kills every command and waits until all are reaped.
+#[derive(Debug)]
+pub struct Executor {
+    hub: Arc<Hub>,
+    /// Its drop ends the spawning worker, although spawners may be held elsewhere for longer.
+    stop: Option<Sender<Infallible>>,
+    // Joined in this order: no command is started any more once the last is reaped.
+    spawn_worker: Option<Worker>,
+    io_worker: Option<Worker>,
+}
+
+/// Why a command was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// So many commands run, the maximum.
+    #[error("{0} commands are running, the limit of this server; retry when one has ended")]
+    TooMany(usize),
+    /// The server is about to end.
+    #[error("the server is shutting down")]
+    Ending,
+    /// Its sandbox cannot be enforced here; the text says what to do.
+    #[error("{0}")]
+    Sandbox(String),
+}
+
+/// What all parts of this module know.
+#[derive(Debug)]
+pub(super) struct Hub {
+    pub(super) timer: TimerHandle,
+    waker: PollWaker,
+    /// What the io worker has to do. At most two entries a command wait here: it is put under watch once, and
+    /// looked for once at a time.
+    posts: Mutex<Vec<Post>>,
+    commands: Mutex<HashMap<CommandId, CommandRef>>,
+    running: AtomicUsize,
+    next_id: AtomicU64,
+    is_ending: AtomicBool,
+}
+
+struct Job {
+    command: CommandRef,
+    spec: CommandSpec,
+    sink: Box<dyn OutputSink>,
+}
+
+impl Executor {
+    /// Starts the workers, with room for `running_max` commands at once.
+    ///
+    /// # Errors
+    /// The operating system's refusal.
+    pub fn start(running_max: usize, timer: TimerHandle) -> io::Result<(Self, Spawner)> {
+        let poller = Poller::new()?;
+        let hub = Arc::new(Hub {
+            timer,
+            waker: poller.waker(),
+            posts: Mutex::default(),
+            commands: Mutex::default(),
+            running: AtomicUsize::new(0),
+            next_id: AtomicU64::new(0),
+            is_ending: AtomicBool::new(false),
+        });
+        // One place for each command that may run: it never is full.
+        let (jobs, taken) = bounded(running_max);
+        let (stop, stopped) = bounded(0);
+        let io_hub = Arc::clone(&hub);
+        let io_worker =
+            Worker::spawn("exec-io", limits::STACK_BYTES_IO, move || io_worker::run(poller, &io_hub))?;
+        let spawn_hub = Arc::clone(&hub);
+        let spawn_worker =
+            Worker::spawn("exec-spawn", limits::STACK_BYTES_IO, move || run(&taken, &stopped, &spawn_hub))?;
+        let spawner = Spawner { hub: Arc::clone(&hub), jobs, running_max };
+        let executor =
+            Self { hub, stop: Some(stop), spawn_worker: Some(spawn_worker), io_worker: Some(io_worker) };
+        Ok((executor, spawner))
+    }
+}
+
+impl Drop for Executor {
+    fn drop(&mut self) {
+        self.hub.is_ending.store(true, Ordering::SeqCst);
+        for command in self.hub.all() {
+            command.kill_now();
+            command.look();
+        }
+        drop(self.stop.take());
+        drop(self.spawn_worker.take());
+        self.hub.post(Post::Stop);
+        drop(self.io_worker.take());
+    }
+}
+
+impl Spawner {
+    /// Starts a command. What becomes of it is told to `sink`, also if it cannot be started.
+    ///
+    /// # Errors
+    /// The command was not taken, and `sink` hears nothing.
+    pub fn start(&self, spec: CommandSpec, sink: Box<dyn OutputSink>) -> Result<Running, Refusal> {
+        self.check_sandbox(&spec.sandbox)?;
+        if self.hub.is_ending() {
+            return Err(Refusal::Ending);
+        }
+        if self.hub.running.fetch_add(1, Ordering::SeqCst) >= self.running_max {
+            self.hub.running.fetch_sub(1, Ordering::SeqCst);
+            return Err(Refusal::TooMany(self.running_max));
+        }
+        let id = self.hub.next_id.fetch_add(1, Ordering::Relaxed);
+        let command = Command::new(id, Arc::clone(&self.hub), &spec);
+        lock(&self.hub.commands).insert(id, Arc::clone(&command));
+        let job = Job { command: Arc::clone(&command), spec, sink };
+        if self.jobs.try_send(job).is_err() {
+            self.hub.forget(&command);
+            return Err(Refusal::Ending);
+        }
+        Ok(Running(command))
+    }
+
+    /// Whether commands can be confined as this policy says.
+    ///
+    /// # Errors
+    /// [`Refusal::Sandbox`], which says what to do.
+    pub fn check_sandbox(&self, policy: &SandboxPolicy) -> Result<(), Refusal> {
+        confine::check(policy).map_err(Refusal::Sandbox)
+    }
+
+    /// How many commands run or are about to.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.hub.running.load(Ordering::SeqCst)
+    }
+}
+
+impl Hub {
+    pub(super) fn look(&self, command: CommandRef) {
+        self.post(Post::Look(command));
+    }
+
+    pub(super) fn post(&self, post: Post) {
+        lock(&self.posts).push(post);
+        self.waker.wake();
+    }
+
+    pub(super) fn take_posts(&self, posts: &mut Vec<Post>) {
+        std::mem::swap(&mut *lock(&self.posts), posts);
+    }
+
+    pub(super) fn is_ending(&self) -> bool {
+        self.is_ending.load(Ordering::SeqCst)
+    }
+
+    /// The command is over: its place is free.
+    pub(super) fn forget(&self, command: &Command) {
+        if lock(&self.commands).remove(&command.id).is_some() {
+            self.running.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    fn all(&self) -> Vec<CommandRef> {
+        lock(&self.commands).values().cloned().collect()
+    }
+}
+
+/// The worker `exec-spawn`. Children die with it, so it lives as long as the executor.
+fn run(jobs: &Receiver<Job>, stopped: &Receiver<Infallible>, hub: &Arc<Hub>) {
+    loop {
+        select! {
+            recv(jobs) -> job => match job {
+                Ok(job) => job.run(hub),
+                Err(_) => return,
+            },
+            recv(stopped) -> _ => break,
+        }
+    }
+    for job in jobs.try_iter() {
+        job.fail(SpawnError::Killed);
+    }
+}
+
+impl Job {
+    fn run(self, hub: &Arc<Hub>) {
+        if self.command.lock().kill.is_some() || hub.is_ending() {
+            return self.fail(SpawnError::Killed);
+        }
+        match self.spawn() {
+            Ok(child) => self.adopt(child, hub),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    fn spawn(&self) -> Result<Child, SpawnError> {
+        let spec = &self.spec;
+        let Confined { program, args, env } = confine::confine(spec)?;
+        if program.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the program's name is empty").into());
+        }
+        let size = self.command.lock().size;
+        Ok(child::start(&ChildSpec {
+            program: &program,
+            args: &args,
+            cwd: &spec.cwd,
+            env: &env,
+            stdin: spec.stdin,
+            terminal: size.map(|TerminalSize { rows, columns }| (rows, columns)),
+            limits: spec.limits,
+        })?)
+    }
+
+    /// The command runs: from here on the io worker has it.
+    fn adopt(mut self, child: Child, hub: &Arc<Hub>) {
+        let command = &self.command;
+        {
+            let mut state = command.lock();
+            state.phase = Phase::Alive(child.pid);
+            if let Some(size) = state.size {
+                // It may have been resized meanwhile.
+                let _ = child::resize(child.stdout.as_fd(), size.rows, size.columns);
+                state.terminal = child.stdout.try_clone().ok();
+            }
+            if state.kill.is_some() {
+                command.begin_kill(&mut state, child.pid);
+            } else if let Some(timeout) = self.spec.timeout {
+                let late = Arc::clone(command);
+                let timeout = timeout.max(limits::COMMAND_TIMEOUT_MIN);
+                let key = hub.timer.arm_after(timeout, move || late.kill(KillReason::TimedOut));
+                state.timers.push(key);
+            }
+        }
+        // The executor's end kills who runs by then; who begins to run after that is killed here.
+        if hub.is_ending() {
+            command.kill_now();
+        }
+        self.sink.started(SinkWaker(Arc::clone(command)));
+        let has_cpu_limit = self.spec.limits.cpu_secs.is_some();
+        let live = Live::new(self.command, child, self.sink, has_cpu_limit);
+        hub.post(Post::Adopt(Box::new(live)));
+    }
+
+    fn fail(self, error: SpawnError) {
+        self.command.close();
+        self.sink.ended(Ending::NotStarted(error));
+    }
+}

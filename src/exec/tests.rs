@@ -1,0 +1,313 @@
+//! Commands without a server around them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use super::*;
+use crate::clock::Clock;
+use crate::proto::SandboxPolicy;
+use crate::sync::{lock, wait};
+use crate::timer::TimerWorker;
+
+/// An executor and what it needs.
+struct House {
+    spawner: Spawner,
+    executor: Executor,
+    _timer: TimerWorker,
+}
+
+/// What a command said and how it ended.
+#[derive(Debug, Default)]
+struct Heard {
+    said: HashMap<Stream, Vec<u8>>,
+    room: Option<usize>,
+    waker: Option<SinkWaker>,
+    ending: Option<Ending>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Ear(Arc<(Mutex<Heard>, Condvar)>);
+
+impl Ear {
+    fn change<R>(&self, change: impl FnOnce(&mut Heard) -> R) -> R {
+        let changed = change(&mut lock(&self.0.0));
+        self.0.1.notify_all();
+        changed
+    }
+
+    fn wait_for<R>(&self, mut look: impl FnMut(&mut Heard) -> Option<R>) -> R {
+        let mut heard = lock(&self.0.0);
+        loop {
+            if let Some(found) = look(&mut heard) {
+                return found;
+            }
+            heard = wait(&self.0.1, heard);
+        }
+    }
+
+    fn outcome(&self) -> ExitOutcome {
+        match self.ending() {
+            Ending::Exited(outcome) => outcome,
+            Ending::NotStarted(error) => panic!("it did not start: {error}"),
+        }
+    }
+
+    fn ending(&self) -> Ending {
+        self.wait_for(|heard| heard.ending.take())
+    }
+
+    fn waits_for(&self, stream: Stream, text: &str) {
+        self.wait_for(|heard| {
+            let said = heard.said.get(&stream)?;
+            String::from_utf8_lossy(said).contains(text).then_some(())
+        });
+    }
+
+    fn said(&self, stream: Stream) -> String {
+        self.change(|heard| String::from_utf8_lossy(heard.said.entry(stream).or_default()).into_owned())
+    }
+}
+
+impl OutputSink for Ear {
+    fn started(&mut self, waker: SinkWaker) {
+        self.change(|heard| heard.waker = Some(waker));
+    }
+
+    fn room(&mut self, _: Stream) -> usize {
+        self.change(|heard| heard.room.unwrap_or(usize::MAX))
+    }
+
+    fn output(&mut self, stream: Stream, bytes: &[u8]) {
+        self.change(|heard| {
+            heard.said.entry(stream).or_default().extend_from_slice(bytes);
+            if let Some(room) = &mut heard.room {
+                *room = room.saturating_sub(bytes.len());
+            }
+        });
+    }
+
+    fn ended(self: Box<Self>, ending: Ending) {
+        self.change(|heard| heard.ending = Some(ending));
+    }
+}
+
+impl House {
+    fn new(running_max: usize) -> Self {
+        let (timer_worker, timer) = TimerWorker::start(Clock::real()).expect("a timer");
+        let (executor, spawner) = Executor::start(running_max, timer).expect("an executor");
+        Self { spawner, executor, _timer: timer_worker }
+    }
+
+    fn start(&self, spec: CommandSpec) -> (Running, Ear) {
+        let ear = Ear::default();
+        let running = self.spawner.start(spec, Box::new(ear.clone())).expect("there is room");
+        (running, ear)
+    }
+
+    fn shell(&self, script: &str) -> (Running, Ear) {
+        self.start(shell(script))
+    }
+}
+
+fn shell(script: &str) -> CommandSpec {
+    let mut spec = CommandSpec::new("sh", "/", SandboxPolicy::DangerFullAccess);
+    spec.args = vec!["-c".into(), script.into()];
+    spec
+}
+
+/// Processes that carry this in their environment, zombies not among them.
+fn marked(mark: &str) -> usize {
+    let processes = std::fs::read_dir("/proc").expect("/proc").flatten();
+    let has_mark = |entry: &std::fs::DirEntry| {
+        let environment = std::fs::read(entry.path().join("environ")).unwrap_or_default();
+        environment.split(|&byte| byte == 0).any(|variable| variable == mark.as_bytes())
+    };
+    processes.filter(has_mark).count()
+}
+
+fn with_mark(mut spec: CommandSpec, mark: &str) -> CommandSpec {
+    let (name, value) = mark.split_once('=').expect("a variable");
+    spec.env.push((name.into(), Some(value.into())));
+    spec
+}
+
+#[test]
+fn both_outputs_and_the_code_come() {
+    let house = House::new(/*running_max*/ 4);
+    let (_running, ear) = house.shell("echo out; echo err >&2; exit 3");
+    let outcome = ear.outcome();
+    assert_eq!((outcome.code, outcome.cause, outcome.drain_timed_out), (3, EndCause::Exited, false));
+    assert_eq!((ear.said(Stream::Stdout).as_str(), ear.said(Stream::Stderr).as_str()), ("out\n", "err\n"));
+    assert_eq!(house.spawner.running(), 0);
+}
+
+#[test]
+fn what_cannot_be_started_says_why() {
+    let house = House::new(/*running_max*/ 4);
+    let mut missing = shell("true");
+    missing.cwd = "/nonexistent/x".into();
+    for spec in [CommandSpec::new("no-such-program-xyz", "/", SandboxPolicy::DangerFullAccess), missing] {
+        for terminal in [None, Some(TerminalSize::default())] {
+            let (_running, ear) = house.start(CommandSpec { terminal, ..spec.clone() });
+            let Ending::NotStarted(error) = ear.ending() else { panic!("it started") };
+            assert_eq!(error.to_string(), "No such file or directory (os error 2)");
+        }
+    }
+    assert_eq!(house.spawner.running(), 0);
+}
+
+#[test]
+fn input_goes_in_and_its_end_too() {
+    let house = House::new(/*running_max*/ 4);
+    let (running, ear) = house.start(CommandSpec { stdin: true, ..shell("cat; echo end") });
+    let large = vec![b'x'; 300_000];
+    running.write_stdin(large.clone(), /*close*/ false, Written::nobody());
+    running.write_stdin(&b"last"[..], /*close*/ true, Written::nobody());
+    let told = Ear::default();
+    let late = told.clone();
+    let done = Written::to(move |outcome| {
+        assert_eq!(outcome, Err(StdinError::Closed));
+        late.change(|heard| heard.room = Some(1));
+    });
+    running.write_stdin(&b"more"[..], /*close*/ false, done);
+    told.wait_for(|heard| heard.room);
+    assert_eq!(ear.outcome().code, 0);
+    assert_eq!(ear.said(Stream::Stdout).len(), large.len() + "lastend\n".len());
+}
+
+#[test]
+fn a_terminal_has_a_size_and_an_end_of_input() {
+    let house = House::new(/*running_max*/ 4);
+    let terminal = Some(TerminalSize { rows: 31, columns: 101 });
+    let script = "trap 'stty size; exit 0' WINCH; test -t 0 && stty size; cat; while :; do sleep .05; done";
+    let (running, ear) = house.start(CommandSpec { terminal, ..shell(script) });
+    ear.waits_for(Stream::Stdout, "31 101");
+    running.write_stdin(Vec::new(), /*close*/ true, Written::nobody());
+    running.resize(TerminalSize { rows: 45, columns: 132 }).expect("it is one");
+    ear.waits_for(Stream::Stdout, "45 132");
+    assert_eq!(ear.outcome().code, 0);
+    assert!(matches!(running.resize(TerminalSize::default()), Err(ResizeError::Ended)));
+}
+
+#[test]
+fn a_timeout_ends_even_who_ignores_the_request() {
+    let house = House::new(/*running_max*/ 4);
+    let timeout = Some(Duration::from_millis(100));
+    let (_running, ear) = house.start(CommandSpec { timeout, ..shell("trap '' TERM; echo x; sleep 60") });
+    let outcome = ear.outcome();
+    assert_eq!((outcome.code, outcome.cause), (124, EndCause::TimedOut));
+    assert_eq!(ear.said(Stream::Stdout), "x\n");
+}
+
+#[test]
+fn a_kill_and_a_drop_reach_the_whole_group() {
+    let house = House::new(/*running_max*/ 4);
+    for terminal in [None, Some(TerminalSize::default())] {
+        let mark = format!("EXEC_TEST_GROUP={}-{}", std::process::id(), terminal.is_some());
+        let spec = with_mark(shell("sleep 60 & sleep 60 & echo two; wait"), &mark);
+        let (running, ear) = house.start(CommandSpec { terminal, ..spec });
+        ear.waits_for(Stream::Stdout, "two");
+        assert_eq!(marked(&mark), 3);
+        if terminal.is_some() {
+            drop(running);
+        } else {
+            running.kill();
+        }
+        let outcome = ear.outcome();
+        assert_eq!((outcome.code, outcome.cause), (137, EndCause::Killed));
+        assert_eq!(marked(&mark), 0, "the whole group is gone before anybody hears of the end");
+    }
+}
+
+#[test]
+fn who_holds_the_pipes_delays_the_end_a_little_and_goes_then() {
+    let house = House::new(/*running_max*/ 4);
+    let mark = format!("EXEC_TEST_HOLD={}", std::process::id());
+    let (_running, ear) = house.start(with_mark(shell("sleep 60 & echo parent"), &mark));
+    let outcome = ear.outcome();
+    assert_eq!((outcome.code, outcome.drain_timed_out), (0, true));
+    assert_eq!(ear.said(Stream::Stdout), "parent\n");
+    assert_eq!(marked(&mark), 0);
+}
+
+#[test]
+fn an_output_is_read_as_far_as_there_is_room() {
+    let house = House::new(/*running_max*/ 4);
+    let ear = Ear::default();
+    ear.change(|heard| heard.room = Some(100_000));
+    let spec = shell("head -c 1000000 /dev/zero; echo done >&2");
+    let _running = house.spawner.start(spec, Box::new(ear.clone())).expect("there is room");
+    ear.wait_for(|heard| (heard.room == Some(0)).then_some(()));
+    // An answer of another command: whatever was read beyond the room would have been read by now.
+    assert_eq!(house.shell("true").1.outcome().code, 0);
+    assert_eq!(ear.said(Stream::Stdout).len(), 100_000);
+    let waker = ear.change(|heard| {
+        heard.room = None;
+        heard.waker.clone()
+    });
+    waker.expect("it has started").wake();
+    assert_eq!(ear.outcome().code, 0);
+    assert_eq!(ear.said(Stream::Stdout).len(), 1_000_000);
+}
+
+#[test]
+fn too_many_are_refused_and_an_end_makes_room() {
+    let house = House::new(/*running_max*/ 1);
+    let (running, ear) = house.shell("echo here; sleep 60");
+    ear.waits_for(Stream::Stdout, "here");
+    let refused = house.spawner.start(shell("true"), Box::new(Ear::default()));
+    assert_eq!(refused.err(), Some(Refusal::TooMany(1)));
+    running.kill();
+    ear.outcome();
+    assert_eq!(house.shell("true").1.outcome().code, 0);
+}
+
+#[test]
+fn a_sandbox_is_never_dropped_in_silence() {
+    let house = House::new(/*running_max*/ 1);
+    let policy = SandboxPolicy::ReadOnly { network_access: false };
+    let spec = CommandSpec { sandbox: policy, ..shell("true") };
+    let refused = house.spawner.start(spec, Box::new(Ear::default()));
+    assert!(matches!(refused.err(), Some(Refusal::Sandbox(_))));
+}
+
+#[test]
+fn the_end_of_the_executor_is_the_end_of_its_commands() {
+    let house = House::new(/*running_max*/ 64);
+    let mark = format!("EXEC_TEST_END={}", std::process::id());
+    let started: Vec<_> =
+        (0..20).map(|_| house.start(with_mark(shell("trap '' TERM; sleep 60"), &mark))).collect();
+    drop(house.executor);
+    assert_eq!(marked(&mark), 0);
+    for (_, ear) in &started {
+        match ear.ending() {
+            Ending::Exited(outcome) => assert_eq!(outcome.code, 137),
+            Ending::NotStarted(error) => assert!(matches!(error, SpawnError::Killed)),
+        }
+    }
+    let refused = house.spawner.start(shell("true"), Box::new(Ear::default()));
+    assert_eq!(refused.err(), Some(Refusal::Ending));
+}
+
+#[test]
+fn a_limit_of_processor_time_is_told() {
+    let house = House::new(/*running_max*/ 1);
+    let limits = ResourceLimits { cpu_secs: Some(1), open_files: Some(17), ..ResourceLimits::default() };
+    let (_running, ear) = house.start(CommandSpec { limits, ..shell("ulimit -n; while :; do :; done") });
+    let outcome = ear.outcome();
+    assert_eq!((outcome.code, outcome.cause), (152, EndCause::Limit(ResourceLimit::CpuSeconds)));
+    assert_eq!(ear.said(Stream::Stdout), "17\n");
+}
+
+#[test]
+fn nothing_is_inherited_but_the_standard_descriptors() {
+    let house = House::new(/*running_max*/ 1);
+    // One that is not marked to be closed, as a careless parent of the server may pass it on.
+    let (reader, _writer) = std::io::pipe().expect("a pipe");
+    rustix::io::fcntl_setfd(&reader, rustix::io::FdFlags::empty()).expect("it can be unmarked");
+    let (_running, ear) = house.shell("ls /proc/self/fd");
+    assert_eq!(ear.outcome().code, 0);
+    // The fourth is the folder that is being listed.
+    assert_eq!(ear.said(Stream::Stdout), "0\n1\n2\n3\n");
+}

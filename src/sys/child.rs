@@ -1,0 +1,284 @@
+//! Starting a child process so that nothing of it can be left behind, and signalling and reaping it.
+//!
+//! A child has a session of its own, so that a signal to its group reaches what it started and nobody else;
+//! it is told to die when the OS thread that started it ends (`PR_SET_PDEATHSIG`), which is why children are
+//! started on a long-lived worker; it inherits the three standard descriptors and no other; and its signals
+//! and its limit of open files are what they were before the server changed them. A terminal is opened with
+//! `openpt` here, because the crates for that do no work of ours between fork and exec.
+//!
+//! It may not know the protocol.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use rustix::process::{
+    Pid, PidfdFlags, Resource, Rlimit, Signal, WaitId, WaitIdOptions, getrlimit, kill_process_group,
+    pidfd_open, setrlimit, waitid,
+};
+use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
+
+use super::rlimit;
+
+/// What to start.
+#[derive(Debug)]
+pub struct ChildSpec<'a> {
+    /// The program; without a slash it is looked for in the child's `PATH`.
+    pub program: &'a OsStr,
+    /// Its arguments, without its name.
+    pub args: &'a [OsString],
+    /// The folder that it starts in.
+    pub cwd: &'a Path,
+    /// Variables that differ from this process's own: set, or with none taken out.
+    pub env: &'a [(OsString, Option<OsString>)],
+    /// Whether there is something to write its input into; without, its input is at its end.
+    pub stdin: bool,
+    /// Rows and columns of a terminal of its own; without, pipes.
+    pub terminal: Option<(u16, u16)>,
+    /// What it may use.
+    pub limits: ChildLimits,
+}
+
+/// What one child process may use; none is what the server itself may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ChildLimits {
+    /// Seconds of processor time.
+    pub cpu_secs: Option<u64>,
+    /// Bytes of address space.
+    pub address_space_bytes: Option<u64>,
+    /// Open descriptors.
+    pub open_files: Option<u64>,
+    /// Processes of the same user, all together.
+    pub processes: Option<u64>,
+}
+
+/// A child process. It is neither killed nor reaped by a drop: that is its owner's business.
+#[derive(Debug)]
+pub struct Child {
+    /// Its process id, which is also that of its group and session. Valid until [`reap`].
+    pub pid: Pid,
+    /// Readable once the process has ended.
+    pub pidfd: OwnedFd,
+    /// Where its input goes, if it has one. Does not block.
+    pub stdin: Option<OwnedFd>,
+    /// What it says. Does not block. With a terminal this is all of it.
+    pub stdout: OwnedFd,
+    /// What it says on the other pipe.
+    pub stderr: Option<OwnedFd>,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChildEnd {
+    /// It returned this.
+    Code(i32),
+    /// This signal ended it.
+    Signal(i32),
+}
+
+/// What belongs between a supervisor and this server and to nobody further down.
+const NOT_INHERITED: [&str; 4] = ["LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID", "NOTIFY_SOCKET"];
+
+/// Starts a child. It dies with the calling OS thread.
+///
+/// # Errors
+/// The operating system's refusal, as the child would tell it: no such program, no such folder, not
+/// executable, out of descriptors or processes.
+pub fn start(spec: &ChildSpec<'_>) -> io::Result<Child> {
+    let ends = Ends::open(spec)?;
+    let mut command = Command::new(spec.program);
+    command.args(spec.args).current_dir(spec.cwd);
+    for name in NOT_INHERITED {
+        command.env_remove(name);
+    }
+    for (name, value) in spec.env {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command.stdin(ends.child.0).stdout(ends.child.1).stderr(ends.child.2);
+    let has_terminal = spec.terminal.is_some();
+    let limits = spec.limits;
+    let server = rustix::process::getpid();
+    // SAFETY: between fork and exec only system calls are made, on numbers that were there before the fork:
+    // no allocation, no lock, no other memory is touched.
+    unsafe {
+        command.pre_exec(move || prepare(server, has_terminal, limits));
+    }
+    let pid = Pid::from_child(&command.spawn()?);
+    // The child's ends were in `command`, which has to go: otherwise the outputs never end.
+    drop(command);
+    match pidfd_open(pid, PidfdFlags::empty()) {
+        Ok(pidfd) => Ok(Child { pid, pidfd, stdin: ends.stdin, stdout: ends.stdout, stderr: ends.stderr }),
+        Err(error) => {
+            signal_group(pid, Signal::KILL);
+            let _ = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED);
+            Err(error.into())
+        }
+    }
+}
+
+/// Runs in the child, between fork and exec.
+fn prepare(server: Pid, has_terminal: bool, limits: ChildLimits) -> io::Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    // The server may have ended before the line above, and then nobody sends the signal.
+    if rustix::process::getppid() != Some(server) {
+        return Err(rustix::io::Errno::CANCELED.into());
+    }
+    rustix::process::setsid()?;
+    if has_terminal {
+        rustix::process::ioctl_tiocsctty(rustix::stdio::stdin())?;
+    }
+    default_signals();
+    rlimit::restore_open_files()?;
+    let set = |resource, value: Option<u64>, beyond: u64| match value {
+        None => Ok(()),
+        Some(value) => {
+            let most = getrlimit(resource).maximum.unwrap_or(u64::MAX);
+            let (soft, hard) = (value.min(most), value.saturating_add(beyond).min(most));
+            setrlimit(resource, Rlimit { current: Some(soft), maximum: Some(hard) })
+        }
+    };
+    // A second more for the hard limit: at the soft one the kernel sends XCPU, which tells why.
+    set(Resource::Cpu, limits.cpu_secs, /*beyond*/ 1)?;
+    set(Resource::As, limits.address_space_bytes, /*beyond*/ 0)?;
+    set(Resource::Nofile, limits.open_files, /*beyond*/ 0)?;
+    set(Resource::Nproc, limits.processes, /*beyond*/ 0)?;
+    close_at_exec();
+    Ok(())
+}
+
+/// Ignored signals stay ignored across an exec; a child gets them as they are by default.
+fn default_signals() {
+    for signal in [
+        libc::SIGHUP,
+        libc::SIGINT,
+        libc::SIGQUIT,
+        libc::SIGTERM,
+        libc::SIGCHLD,
+        libc::SIGALRM,
+        libc::SIGUSR1,
+        libc::SIGUSR2,
+        libc::SIGTSTP,
+        libc::SIGTTIN,
+        libc::SIGTTOU,
+    ] {
+        // SAFETY: a system call that takes two numbers; there is no handler of ours involved.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
+/// Marks all descriptors but the standard ones: also those that the server itself was started with.
+fn close_at_exec() {
+    #[cfg(target_os = "linux")]
+    {
+        const FIRST: libc::c_uint = 3;
+        // SAFETY: a system call that takes three numbers. A kernel without it (before 5.11) leaves the marks
+        // as they are, and all that the server opens is marked.
+        let _ = unsafe {
+            libc::syscall(
+                libc::SYS_close_range,
+                FIRST,
+                libc::c_uint::MAX,
+                libc::CLOSE_RANGE_CLOEXEC as libc::c_uint,
+            )
+        };
+    }
+}
+
+/// Signals everyone in the group. That nobody is left is no error.
+pub fn signal_group(group: Pid, signal: Signal) {
+    let _ = kill_process_group(group, signal);
+}
+
+/// How the process ended, if it has; it stays a zombie, so that its id is not given to another.
+#[must_use]
+pub fn has_ended(pidfd: BorrowedFd<'_>) -> Option<ChildEnd> {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    let status = waitid(WaitId::PidFd(pidfd), options).ok()??;
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => Some(ChildEnd::Code(code)),
+        (None, Some(signal)) => Some(ChildEnd::Signal(signal)),
+        (None, None) => None,
+    }
+}
+
+/// Waits for the process's end without letting its id go.
+pub fn wait_for_end(pidfd: BorrowedFd<'_>) {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+    while let Err(rustix::io::Errno::INTR) = waitid(WaitId::PidFd(pidfd), options) {}
+}
+
+/// Waits for the process's end, and lets its id go.
+pub fn reap(pidfd: BorrowedFd<'_>) {
+    while let Err(rustix::io::Errno::INTR) = waitid(WaitId::PidFd(pidfd), WaitIdOptions::EXITED) {}
+}
+
+/// Changes the size of the terminal behind this descriptor; its foreground group is told.
+///
+/// # Errors
+/// The operating system's refusal.
+pub fn resize(terminal: BorrowedFd<'_>, rows: u16, columns: u16) -> io::Result<()> {
+    Ok(tcsetwinsize(terminal, window(rows, columns))?)
+}
+
+fn window(rows: u16, columns: u16) -> Winsize {
+    Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }
+}
+
+/// The descriptors of both sides.
+struct Ends {
+    stdin: Option<OwnedFd>,
+    stdout: OwnedFd,
+    stderr: Option<OwnedFd>,
+    child: (Stdio, Stdio, Stdio),
+}
+
+impl Ends {
+    fn open(spec: &ChildSpec<'_>) -> io::Result<Self> {
+        match spec.terminal {
+            Some((rows, columns)) => Self::terminal(rows, columns),
+            None => Self::pipes(spec.stdin),
+        }
+    }
+
+    fn pipes(with_stdin: bool) -> io::Result<Self> {
+        let (stdout, child_stdout) = io::pipe()?;
+        let (stderr, child_stderr) = io::pipe()?;
+        let (child_stdin, stdin) = match with_stdin {
+            true => {
+                let (reader, writer) = io::pipe()?;
+                (Stdio::from(reader), Some(OwnedFd::from(writer)))
+            }
+            false => (Stdio::null(), None),
+        };
+        let ends = Self {
+            stdin,
+            stdout: stdout.into(),
+            stderr: Some(stderr.into()),
+            child: (child_stdin, child_stdout.into(), child_stderr.into()),
+        };
+        for end in [ends.stdin.as_ref(), Some(&ends.stdout), ends.stderr.as_ref()].into_iter().flatten() {
+            rustix::io::ioctl_fionbio(end, /*value*/ true)?;
+        }
+        Ok(ends)
+    }
+
+    fn terminal(rows: u16, columns: u16) -> io::Result<Self> {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let ours = openpt(flags)?;
+        grantpt(&ours)?;
+        unlockpt(&ours)?;
+        let theirs = ioctl_tiocgptpeer(&ours, flags)?;
+        tcsetwinsize(&ours, window(rows, columns))?;
+        rustix::io::ioctl_fionbio(&ours, /*value*/ true)?;
+        let writing = ours.as_fd().try_clone_to_owned()?;
+        let child = (Stdio::from(theirs.try_clone()?), Stdio::from(theirs.try_clone()?), theirs.into());
+        Ok(Self { stdin: Some(writing), stdout: ours, stderr: None, child })
+    }
+}
