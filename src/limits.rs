@@ -173,6 +173,25 @@ pub const STORE_STATEMENTS: usize = 48;
 /// Size in bytes that the write-ahead log is cut down to after a checkpoint.
 pub const STORE_WAL_BYTES: i64 = 4 * MIB as i64;
 
+/// Threads that a search takes from the index to sort them. More hits mean that the word is common: the list
+/// is walked then, and the page is soon full.
+pub const SEARCH_CANDIDATES_MAX: usize = 4000;
+/// Messages that a search takes from the index, for the same reason.
+pub const SEARCH_HITS_MAX: usize = 16_000;
+/// What one page of a search may cost, in texts that are compared. Reached: the page ends early, and its
+/// cursor goes on from there.
+pub const SEARCH_TEXTS_MAX: usize = 4000;
+/// What asking the index for one thread costs, in texts.
+pub const SEARCH_PROBE_TEXTS: usize = 8;
+/// Trigrams of a term that the index is asked for; the rest of a long term is only compared.
+pub const SEARCH_TRIGRAMS_MAX: usize = 12;
+/// Characters before and after a hit in a snippet.
+pub const SEARCH_SNIPPET_CHARS: usize = 60;
+/// Rows of an older database that are indexed at once, between other jobs.
+pub const SEARCH_FILL_ROWS: i64 = 256;
+/// Bytes of such rows at which the step ends early.
+pub const SEARCH_FILL_BYTES: i64 = 128 * KIB as i64;
+
 // ---- HTTP heads ----
 
 /// Bytes of one HTTP request head.

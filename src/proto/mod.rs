@@ -18,6 +18,7 @@ mod notification_item;
 mod policy;
 mod thread;
 mod thread_read;
+mod thread_search;
 mod thread_start;
 mod turn;
 
@@ -34,6 +35,7 @@ pub use notification_item::*;
 pub use policy::*;
 pub use thread::*;
 pub use thread_read::*;
+pub use thread_search::*;
 pub use thread_start::*;
 pub use turn::*;
 

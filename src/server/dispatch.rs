@@ -7,7 +7,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::handlers::{catalog, initialize, thread_family, thread_life, thread_lists, turns};
+use super::handlers::{catalog, initialize, thread_family, thread_life, thread_lists, thread_search, turns};
 use super::processor::Processor;
 use crate::net::ConnectionId;
 use crate::proto::methods;
@@ -97,6 +97,8 @@ pub(super) const METHODS: &[Method] = &[
     method!(store "thread/read" thread_lists::read),
     method!(later "thread/resume" thread_life::resume),
     method!(later "thread/revert" thread_family::revert),
+    method!(later "thread/search" thread_search::threads),
+    method!(store "thread/searchOccurrences" thread_search::occurrences),
     method!(later "thread/start" thread_life::start),
     method!(store "thread/turns/list" thread_lists::turns),
     method!(later "thread/unarchive" thread_family::unarchive),

@@ -109,6 +109,31 @@ impl OrdinalCursor {
     }
 }
 
+/// A place in one message of a thread, for a list of what is found there:
+/// `found:<ordinal>:<byte>:<thread id>`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct OccurrenceCursor {
+    pub(super) ordinal: i64,
+    /// Where in the message's text to look on.
+    pub(super) byte: usize,
+}
+
+impl OccurrenceCursor {
+    pub(super) fn parse(text: &str, thread_id: &str) -> Result<Self, StoreError> {
+        let mut parts = text.splitn(4, ':');
+        let mut next = || parts.next().unwrap_or_default();
+        let (word, ordinal, byte, owner) = (next(), next().parse(), next().parse(), next());
+        match (ordinal, byte) {
+            (Ok(ordinal), Ok(byte)) if word == "found" && owner == thread_id => Ok(Self { ordinal, byte }),
+            _ => Err(StoreError::InvalidCursor(text.to_owned())),
+        }
+    }
+
+    pub(super) fn text(self, thread_id: &str) -> String {
+        format!("found:{}:{}:{thread_id}", self.ordinal, self.byte)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,6 +146,9 @@ mod tests {
             let text = cursor.text(Scope::Items, "t:1");
             assert_eq!(OrdinalCursor::parse(&text, Scope::Items, "t:1"), Ok(cursor));
         }
+        let found = OccurrenceCursor { ordinal: 7, byte: 9 };
+        assert_eq!(OccurrenceCursor::parse(&found.text("t:1"), "t:1"), Ok(found));
+        assert!(OccurrenceCursor::parse(&found.text("t:1"), "t").is_err());
     }
 
     #[test]

@@ -59,8 +59,10 @@ impl Database {
         // NORMAL is enough: a commit is in the operating system's hands before it is acknowledged, so it
         // survives the death of the process, `kill -9` included. A power loss may cost the commits since the
         // last checkpoint, never the soundness of the file. FULL would add a disk flush to every commit.
+        // The first says how a new file is made, so that pruning can give its pages back bit by bit.
         connection.execute_batch(&format!(
-            "PRAGMA synchronous = NORMAL;
+            "PRAGMA auto_vacuum = INCREMENTAL;
+             PRAGMA synchronous = NORMAL;
              PRAGMA journal_size_limit = {};",
             limits::STORE_WAL_BYTES
         ))?;
@@ -81,6 +83,7 @@ impl Database {
         connection.execute_batch("PRAGMA auto_vacuum = FULL;")?;
         configure(&connection)?;
         schema::migrate(&mut connection, ":memory:")?;
+        schema::drop_search(&connection)?;
         Ok(Self { connection, leases: None })
     }
 

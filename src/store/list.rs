@@ -9,10 +9,11 @@ use super::cursor::ThreadCursor;
 use super::database::Database;
 use super::error::StoreError;
 use super::records::{Direction, SortKey, ThreadPage, ThreadQuery, ThreadRecord};
+use super::search::SearchIn;
 use super::threads::{COLUMNS, read_thread};
 
 impl SortKey {
-    fn column(self) -> &'static str {
+    pub(super) fn column(self) -> &'static str {
         match self {
             Self::CreatedAt => "created_at_ms",
             Self::UpdatedAt => "updated_at_ms",
@@ -38,6 +39,14 @@ impl Database {
     /// # Errors
     /// [`StoreError::InvalidCursor`].
     pub fn list_threads(&self, query: &ThreadQuery) -> Result<ThreadPage, StoreError> {
+        if query.search_term.is_some() {
+            let page = self.search_threads(query, SearchIn::Titles)?;
+            return Ok(ThreadPage {
+                records: page.hits.into_iter().map(|hit| hit.record).collect(),
+                next_cursor: page.next_cursor,
+                backwards_cursor: page.backwards_cursor,
+            });
+        }
         let cursor = query.cursor.as_deref().map(ThreadCursor::parse).transpose()?;
         let limit = query.limit.max(1) as usize;
         // The index is ordered only among threads with turns, and among those without: two walks, one merge.
@@ -49,11 +58,9 @@ impl Database {
         let more = records.len() > limit;
         records.truncate(limit);
         let key = query.sort_key;
-        let next_cursor = records.last().filter(|_| more);
-        let next_cursor =
-            next_cursor.map(|last| ThreadCursor { at_ms: key.of(last), id: last.id.clone() }.text());
-        let backwards_cursor =
-            records.first().map(|first| ThreadCursor::turning_at(key.of(first), query.direction).text());
+        let last = records.last().filter(|_| more);
+        let last = last.map(|last| ThreadCursor { at_ms: key.of(last), id: last.id.clone() });
+        let (next_cursor, backwards_cursor) = next_cursors(query, records.first(), last);
         Ok(ThreadPage { records, next_cursor, backwards_cursor })
     }
 
@@ -83,60 +90,71 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// The statement, one row longer than the page to see whether there is more. Lists of filter values are
-    /// one JSON text each, so there are few statements to prepare and no limit on their number.
+    /// The statement, one row longer than the page to see whether there is more.
     fn sql(&self) -> (String, Vec<Value>) {
-        let query = self.query;
-        let column = query.sort_key.column();
-        let (beyond, order) = match query.direction {
-            Direction::Ascending => (">", "ASC"),
-            Direction::Descending => ("<", "DESC"),
-        };
-        let mut sql = format!("SELECT {COLUMNS} FROM threads WHERE archived = ? AND has_turns = ?");
-        let mut values = vec![Value::from(query.archived), Value::from(self.has_turns)];
-        if let Some(cursor) = self.cursor {
-            sql.push_str(&format!(" AND ({column}, id) {beyond} (?, ?)"));
-            values.push(cursor.at_ms.into());
-            values.push(cursor.id.clone().into());
-        }
-        let filters = [
-            ("cwd IN", &query.cwds),
-            ("model_provider IN", &query.model_providers),
-            ("source IN", &query.sources),
-            ("originator IN", &query.originators),
-            ("id NOT IN", &query.excluded_ids),
-        ];
-        for (filter, texts) in filters {
-            if !texts.is_empty() {
-                sql.push_str(&format!(" AND {filter} (SELECT value FROM json_each(?))"));
-                values.push(serde_json::Value::from(texts.clone()).to_string().into());
-            }
-        }
-        if let Some(term) = &query.search_term {
-            // Two placeholders for one value: numbered ones would not mix with the others.
-            sql.push_str(r" AND (name LIKE ? ESCAPE '\' OR preview LIKE ? ESCAPE '\')");
-            let pattern = contains(term);
-            values.push(pattern.clone().into());
-            values.push(pattern.into());
-        }
-        sql.push_str(&format!(" ORDER BY {column} {order}, id {order} LIMIT ?"));
-        values.push((i64::from(query.limit.max(1)) + 1).into());
+        let mut sql = format!("SELECT {COLUMNS} FROM threads");
+        let mut values = Vec::new();
+        conditions(self.query, self.cursor, self.has_turns, &mut sql, &mut values);
+        sql.push_str(&order_by(self.query));
+        sql.push_str(" LIMIT ?");
+        values.push((i64::from(self.query.limit.max(1)) + 1).into());
         (sql, values)
     }
 }
 
-/// A LIKE pattern for "has this text somewhere".
-fn contains(term: &str) -> String {
-    let mut pattern = String::with_capacity(term.len() + 2);
-    pattern.push('%');
-    for character in term.chars() {
-        if matches!(character, '%' | '_' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(character);
+/// The cursors of a page: after its last place, if there is more, and back from its first thread.
+pub(super) fn next_cursors(
+    query: &ThreadQuery,
+    first: Option<&ThreadRecord>,
+    last: Option<ThreadCursor>,
+) -> (Option<String>, Option<String>) {
+    let key = query.sort_key;
+    let turning = |first| ThreadCursor::turning_at(key.of(first), query.direction).text();
+    (last.map(|last| last.text()), first.map(turning))
+}
+
+/// Which threads, without the search term. Lists of filter values are one JSON text each, so there are few
+/// statements to prepare and no limit on their number.
+pub(super) fn conditions(
+    query: &ThreadQuery,
+    cursor: Option<&ThreadCursor>,
+    has_turns: bool,
+    sql: &mut String,
+    values: &mut Vec<Value>,
+) {
+    sql.push_str(" WHERE archived = ? AND has_turns = ?");
+    values.extend([Value::from(query.archived), Value::from(has_turns)]);
+    if let Some(cursor) = cursor {
+        let beyond = match query.direction {
+            Direction::Ascending => '>',
+            Direction::Descending => '<',
+        };
+        sql.push_str(&format!(" AND ({}, threads.id) {beyond} (?, ?)", query.sort_key.column()));
+        values.push(cursor.at_ms.into());
+        values.push(cursor.id.clone().into());
     }
-    pattern.push('%');
-    pattern
+    let filters = [
+        ("cwd IN", &query.cwds),
+        ("model_provider IN", &query.model_providers),
+        ("source IN", &query.sources),
+        ("originator IN", &query.originators),
+        ("threads.id NOT IN", &query.excluded_ids),
+    ];
+    for (filter, texts) in filters {
+        if !texts.is_empty() {
+            sql.push_str(&format!(" AND {filter} (SELECT value FROM json_each(?))"));
+            values.push(serde_json::Value::from(texts.clone()).to_string().into());
+        }
+    }
+}
+
+/// The order of the list.
+pub(super) fn order_by(query: &ThreadQuery) -> String {
+    let order = match query.direction {
+        Direction::Ascending => "ASC",
+        Direction::Descending => "DESC",
+    };
+    format!(" ORDER BY {} {order}, threads.id {order}", query.sort_key.column())
 }
 
 #[cfg(test)]
@@ -161,13 +179,8 @@ mod tests {
             (SortKey::RecencyAt, "threads_by_recency", "recency_at_ms"),
         ] {
             for (direction, beyond) in [(Direction::Ascending, '>'), (Direction::Descending, '<')] {
-                let query = ThreadQuery {
-                    sort_key,
-                    direction,
-                    search_term: Some("x".to_owned()),
-                    cwds: vec!["/".to_owned()],
-                    ..ThreadQuery::default()
-                };
+                let query =
+                    ThreadQuery { sort_key, direction, cwds: vec!["/".to_owned()], ..ThreadQuery::default() };
                 for has_turns in [true, false] {
                     let steps = plan(&database, &Walk { query: &query, cursor: Some(&cursor), has_turns });
                     let expected = format!(
@@ -178,10 +191,5 @@ mod tests {
                 }
             }
         }
-    }
-
-    #[test]
-    fn wildcards_of_a_search_are_escaped() {
-        assert_eq!(contains(r"50%_\"), r"%50\%\_\\%");
     }
 }

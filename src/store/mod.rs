@@ -4,8 +4,8 @@
 //! that cost what the page costs, not what the database holds. Several processes may share one database.
 //!
 //! Items, settings, errors and usage are opaque JSON text to it. It may not know the protocol, connections
-//! or the model; the only words of the protocol that it knows are the two kinds of item that make a turn's
-//! summary.
+//! or the model; all of the protocol that it knows are the two kinds of item that make a turn's summary, and
+//! where these have their text, which is searched.
 //!
 //! All of it runs on one worker, named `store` ([`StoreWorker`]): whatever is queued when the worker looks is
 //! done in one transaction, so the price of a commit is shared under load and nobody waits for a timer.
@@ -14,11 +14,14 @@
 mod cursor;
 mod database;
 mod error;
+mod fill;
 mod lease;
 mod list;
+mod needle;
 mod pages;
 mod records;
 mod schema;
+mod search;
 mod threads;
 mod turns;
 mod worker;
@@ -28,9 +31,11 @@ mod tests;
 
 pub use database::Database;
 pub use error::{StoreError, StoreFull};
+pub use needle::Snippet;
 pub use records::{
     Direction, HistoryItem, ItemPage, ItemQuery, ItemRecord, ItemsView, LatestCursors, NewItem, NewTurn,
-    SettingsUpdate, SortKey, ThreadPage, ThreadQuery, ThreadRecord, TurnEnd, TurnPage, TurnQuery, TurnRecord,
-    TurnState,
+    Occurrence, OccurrencePage, OccurrenceQuery, SearchPage, SettingsUpdate, SortKey, ThreadHit, ThreadPage,
+    ThreadQuery, ThreadRecord, TurnEnd, TurnPage, TurnQuery, TurnRecord, TurnState,
 };
+pub use search::SearchIn;
 pub use worker::{StoreHandle, StoreWorker};

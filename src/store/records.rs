@@ -1,5 +1,7 @@
 //! What goes into the store and what comes out. Times are Unix times in milliseconds; JSON is text.
 
+use super::needle::Snippet;
+
 /// One agent thread, without its turns.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ThreadRecord {
@@ -243,7 +245,7 @@ pub struct ThreadQuery {
     pub originators: Vec<String>,
     /// Without these threads.
     pub excluded_ids: Vec<String>,
-    /// Only threads with this text in name or preview; the case of ASCII letters does not matter.
+    /// Only threads with turns that have this text in name or preview; the case of letters does not matter.
     pub search_term: Option<String>,
 }
 
@@ -277,6 +279,59 @@ pub struct ThreadPage {
     /// With the opposite direction: from the first thread of this page, that one included, the other way.
     /// None when the page is empty.
     pub backwards_cursor: Option<String>,
+}
+
+/// A thread that a search found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ThreadHit {
+    /// The thread.
+    pub record: ThreadRecord,
+    /// What stands around the first hit.
+    pub snippet: String,
+}
+
+/// A page of what a search found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SearchPage {
+    /// The threads in the order that was asked for; maybe fewer than asked for although there are more.
+    pub hits: Vec<ThreadHit>,
+    /// Goes on from here; none at the end.
+    pub next_cursor: Option<String>,
+    /// As [`ThreadPage::backwards_cursor`].
+    pub backwards_cursor: Option<String>,
+}
+
+/// Which text to find in a thread's messages.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OccurrenceQuery {
+    /// The text; the case of letters does not matter.
+    pub term: String,
+    /// Where the page before ended.
+    pub cursor: Option<String>,
+    /// Occurrences on the page at most; zero is taken as one.
+    pub limit: u32,
+}
+
+/// One place where a text was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Occurrence {
+    /// The message's turn.
+    pub turn_id: String,
+    /// The message.
+    pub item_id: String,
+    /// Begins a page of turns with that turn.
+    pub turn_cursor: String,
+    /// What stands around it.
+    pub snippet: Snippet,
+}
+
+/// A page of such places, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OccurrencePage {
+    /// The places.
+    pub occurrences: Vec<Occurrence>,
+    /// Goes on after the last one; none at the end.
+    pub next_cursor: Option<String>,
 }
 
 /// How much of a turn's items a page of turns carries.

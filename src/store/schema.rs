@@ -7,7 +7,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::error::StoreError;
 
 /// What each version adds to the one before.
-const STEPS: [&str; 1] = [
+const STEPS: [&str; 2] = [
     // 1: threads, turns, submissions, items.
     //
     // Rows refer to each other by integer keys; the text ids of the wire are looked up once. Long and rarely
@@ -88,6 +88,64 @@ const STEPS: [&str; 1] = [
     ) STRICT;
     CREATE INDEX items_by_turn ON items (turn, ordinal, kind);
     ",
+    // 2: searching.
+    //
+    // Both indexes hold no text, only which trigrams a text has (`detail=none`): about one byte a character
+    // instead of three, and a hit is compared with the text itself anyway. Substrings are what clients search
+    // for, and trigrams find them in every language, also in those without spaces.
+    //
+    // `message_search` numbers a message by its thread and its place in it, so that the hits of one thread
+    // are one range and a hit names its thread without a look at its row. `message_texts` alone knows where a
+    // message has its text; of a very long one the beginning is searched.
+    //
+    // What was there before this step is indexed little by little, newest first: `search_fill` says up to
+    // which key that is still to be done.
+    "
+    CREATE VIRTUAL TABLE thread_search USING fts5
+        (text, content='', contentless_delete=1, detail=none, tokenize='trigram');
+    CREATE VIRTUAL TABLE message_search USING fts5
+        (text, content='', contentless_delete=1, detail=none, tokenize='trigram');
+
+    CREATE VIEW thread_texts AS
+        SELECT key, COALESCE(name || char(10), '') || preview AS text FROM threads;
+    CREATE VIEW message_texts AS
+        SELECT key, thread, ordinal, turn, id, thread << 24 | ordinal AS number,
+            substr(CASE kind
+                WHEN 'agentMessage' THEN body ->> '$.text'
+                ELSE (SELECT group_concat(part.value ->> '$.text', char(10))
+                      FROM json_each(body, '$.content') AS part)
+            END, 1, 262144) AS text
+        FROM items
+        WHERE kind IN ('userMessage', 'agentMessage') AND ordinal < 1 << 24 AND json_valid(body);
+
+    CREATE TRIGGER thread_search_insert AFTER INSERT ON threads BEGIN
+        INSERT INTO thread_search (rowid, text) SELECT key, text FROM thread_texts WHERE key = new.key;
+    END;
+    CREATE TRIGGER thread_search_update AFTER UPDATE OF name, preview ON threads
+    WHEN new.name IS NOT old.name OR new.preview IS NOT old.preview BEGIN
+        DELETE FROM thread_search WHERE rowid = new.key;
+        INSERT INTO thread_search (rowid, text) SELECT key, text FROM thread_texts WHERE key = new.key;
+    END;
+    CREATE TRIGGER thread_search_delete AFTER DELETE ON threads BEGIN
+        DELETE FROM thread_search WHERE rowid = old.key;
+    END;
+    CREATE TRIGGER message_search_insert AFTER INSERT ON items BEGIN
+        INSERT INTO message_search (rowid, text)
+            SELECT number, text FROM message_texts WHERE key = new.key AND text IS NOT NULL;
+    END;
+    CREATE TRIGGER message_search_update AFTER UPDATE OF body ON items BEGIN
+        DELETE FROM message_search WHERE rowid = old.thread << 24 | old.ordinal;
+        INSERT INTO message_search (rowid, text)
+            SELECT number, text FROM message_texts WHERE key = new.key AND text IS NOT NULL;
+    END;
+    CREATE TRIGGER message_search_delete AFTER DELETE ON items BEGIN
+        DELETE FROM message_search WHERE rowid = old.thread << 24 | old.ordinal;
+    END;
+
+    CREATE TABLE search_fill (what TEXT PRIMARY KEY, through INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    INSERT INTO search_fill SELECT 'threads', MAX(key) FROM threads HAVING MAX(key) IS NOT NULL;
+    INSERT INTO search_fill SELECT 'items', MAX(key) FROM items HAVING MAX(key) IS NOT NULL;
+    ",
 ];
 
 /// The newest version that this program knows.
@@ -111,6 +169,26 @@ pub(super) fn migrate(connection: &mut Connection, path: &str) -> Result<(), Sto
     transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()?;
     Ok(())
+}
+
+/// Takes the search indexes out of a database that nobody searches, so that writing to it costs less.
+pub(super) fn drop_search(connection: &Connection) -> Result<(), StoreError> {
+    for name in ["insert", "update", "delete"] {
+        connection.execute_batch(&format!(
+            "DROP TRIGGER thread_search_{name}; DROP TRIGGER message_search_{name};"
+        ))?;
+    }
+    connection.execute_batch("DROP TABLE thread_search; DROP TABLE message_search;")?;
+    Ok(())
+}
+
+/// The tables of an older version, as its program made them.
+#[cfg(test)]
+pub(super) fn create_version(connection: &Connection, version: usize) {
+    for step in &STEPS[..version] {
+        connection.execute_batch(step).expect("a released step");
+    }
+    connection.pragma_update(None, "user_version", i64::try_from(version).expect("small")).expect("a pragma");
 }
 
 fn version(connection: &Connection, path: &str) -> Result<i64, StoreError> {

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError, bounded, select};
 
 use super::database::{Access, Database};
 use super::error::{StoreError, StoreFull};
@@ -94,7 +94,7 @@ impl StoreWorker {
             if let Err(error) = catch(|| on_open(told)) {
                 tracing::error!(%error, "what was to follow the store's opening failed");
             }
-            Serving { disk: opened, memory: None, commits }.serve(&queue, &stopped);
+            Serving { disk: opened, memory: None, commits, fill_later: false }.serve(&queue, &stopped);
         })?;
         Ok((Self { stop, worker }, handle))
     }
@@ -242,20 +242,37 @@ struct Serving {
     /// None until its first job.
     memory: Option<Result<Database, StoreError>>,
     commits: Arc<AtomicU64>,
+    /// The search index is not complete and could not be filled up just now.
+    fill_later: bool,
 }
 
 impl Serving {
     /// Serves until all handles are gone, or until it is told to stop; what is queued then is still done.
+    /// While there is nothing to do, an older database is indexed.
     fn serve(&mut self, queue: &Receiver<Job>, stopped: &Receiver<()>) {
+        let mut filling = true;
         loop {
-            let first = select! {
-                recv(queue) -> job => job,
-                recv(stopped) -> _ => break,
+            let first = if filling {
+                match (queue.try_recv(), stopped.try_recv()) {
+                    (Ok(job), _) => Ok(job),
+                    (Err(TryRecvError::Disconnected), _) => return,
+                    (_, Err(TryRecvError::Disconnected)) => break,
+                    _ => {
+                        filling = self.fill_search();
+                        continue;
+                    }
+                }
+            } else {
+                select! {
+                    recv(queue) -> job => job,
+                    recv(stopped) -> _ => break,
+                }
             };
             let Ok(first) = first else { return };
             self.run_batch(
                 std::iter::once(first).chain(queue.try_iter()).take(limits::STORE_BATCH).collect(),
             );
+            filling |= std::mem::take(&mut self.fill_later);
         }
         // Not "until it is empty": others may go on filling it.
         let mut left = queue.len();
@@ -267,6 +284,21 @@ impl Serving {
             left -= batch.len();
             self.run_batch(batch);
         }
+    }
+
+    /// Indexes a little of what an older program wrote; true while there is more. While another process
+    /// writes, which may be doing the same, it is left for after the next jobs.
+    fn fill_search(&mut self) -> bool {
+        let Ok(database) = &mut self.disk else { return false };
+        let filled = catch(|| database.fill_search()).and_then(|filled| filled);
+        database.rollback();
+        self.fill_later = filled == Err(StoreError::Busy);
+        if let Err(error) = &filled
+            && !self.fill_later
+        {
+            tracing::warn!(%error, "the search index cannot be filled up");
+        }
+        filled.unwrap_or(false)
     }
 
     fn run_batch(&mut self, batch: Vec<Job>) {
@@ -414,7 +446,9 @@ mod tests {
                     .expect("there is room");
             }
             drop(stop);
-            Serving { disk: Err(StoreError::Closed), memory: None, commits }.serve(&queue, &stopped);
+            let mut serving =
+                Serving { disk: Err(StoreError::Closed), memory: None, commits, fill_later: false };
+            serving.serve(&queue, &stopped);
             assert!(results.try_iter().eq(0..=limits::STORE_BATCH));
         }
     }

@@ -10,6 +10,7 @@ use crate::support::{Transport, over_stdio_and_websocket};
 over_stdio_and_websocket!(
     threads_are_paged_in_both_directions,
     threads_are_filtered,
+    threads_and_places_are_found_by_what_was_said,
     turns_are_paged_in_both_directions,
     turns_are_shown_as_asked,
     items_are_paged_and_read_by_id,
@@ -129,6 +130,40 @@ fn threads_are_filtered(transport: Transport) {
     assert_eq!(changed, 1);
     assert_eq!(list(json!({})), [a, c]);
     assert_eq!(list(json!({ "archived": true })), [b]);
+}
+
+fn threads_and_places_are_found_by_what_was_said(transport: Transport) {
+    let mut server = Server::start(transport);
+    let mut client = server.client();
+    let mut start = |prompt: &str| {
+        let thread = client.thread();
+        client.turn(&thread, prompt);
+        thread
+    };
+    let (a, b) = (start("grüße an alle"), start("nothing here"));
+    // The offline model repeats what it is told, so that the answer has it as well.
+    client.turn(&b, "GRÜSSE and 🦀 more Grüße");
+    let found = client.ok("thread/search", json!({ "searchTerm": "GRÜßE" }));
+    let threads: Vec<String> =
+        found["data"].as_array().expect("a list").iter().map(|hit| text(&hit["thread"]["id"])).collect();
+    assert_eq!(threads, [b.clone(), a.clone()]);
+    assert_eq!(found["data"][0]["snippet"], "GRÜSSE and 🦀 more Grüße");
+    assert_eq!(found["data"][0]["thread"]["status"]["type"], "idle");
+    let one = json!({ "searchTerm": "grüße", "limit": 1, "sortKey": "updated_at", "sortDirection": "asc" });
+    assert_eq!(text(&client.ok("thread/search", one)["data"][0]["thread"]["id"]), a);
+    let (places, _) = all_pages(
+        &mut client,
+        "thread/searchOccurrences",
+        &json!({ "threadId": b, "searchTerm": "grüße", "limit": 1 }),
+    );
+    assert_eq!(places.len(), 2, "what was said and what was answered: {places:#?}");
+    assert_eq!(places[0]["snippetMatchRange"], json!({ "start": 19, "end": 24 }), "in UTF-16");
+    let turns = client
+        .ok("thread/turns/list", json!({ "threadId": b, "cursor": places[0]["turnCursor"], "limit": 1 }));
+    assert_eq!(turns["data"][0]["id"], places[0]["turnId"]);
+    let error = client.refused("thread/search", json!({ "searchTerm": "" }));
+    assert_eq!(error["message"], "searchTerm must not be empty");
+    server.stop();
 }
 
 fn turns_are_paged_in_both_directions(transport: Transport) {

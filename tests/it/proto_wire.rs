@@ -53,6 +53,8 @@ macro_rules! known {
             "thread/name/set": ThreadSetNameParams => EmptyResponse,
             "thread/read": ThreadReadParams => ThreadReadResponse,
             "thread/resume": ThreadResumeParams => ThreadResumeResponse,
+            "thread/search": ThreadSearchParams => ThreadSearchResponse,
+            "thread/searchOccurrences": ThreadSearchOccurrencesParams => ThreadSearchOccurrencesResponse,
             "thread/start": ThreadStartParams => ThreadStartResponse,
             "thread/turns/list": ThreadTurnsListParams => ThreadTurnsListResponse,
             "thread/unarchive": ThreadIdParams => ThreadResponse,

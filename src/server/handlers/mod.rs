@@ -5,6 +5,7 @@ pub(super) mod initialize;
 pub(super) mod thread_family;
 pub(super) mod thread_life;
 pub(super) mod thread_lists;
+pub(super) mod thread_search;
 mod thread_settings;
 pub(super) mod turns;
 

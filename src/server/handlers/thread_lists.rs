@@ -5,10 +5,11 @@ use super::thread_life::store_of;
 use super::{invalid_cursor, page_limit, thread_id, thread_not_found};
 use crate::agent::ThreadId;
 use crate::proto::{
-    OneOrMany, SortDirection, ThreadItemsListAnchor, ThreadItemsListCursor, ThreadItemsListParams,
+    OneOrMany, SortDirection, Thread, ThreadItemsListAnchor, ThreadItemsListCursor, ThreadItemsListParams,
     ThreadItemsListResponse, ThreadItemsReadParams, ThreadItemsReadResponse, ThreadListParams,
     ThreadListResponse, ThreadLoadedListParams, ThreadLoadedListResponse, ThreadReadParams,
-    ThreadReadResponse, ThreadSortKey, ThreadStatus, ThreadTurnsListParams, TurnItemsView, TurnsPage,
+    ThreadReadResponse, ThreadSortKey, ThreadSourceKind, ThreadStatus, ThreadTurnsListParams, TurnItemsView,
+    TurnsPage,
 };
 use crate::rpc::{Reason, Reply, RpcError};
 use crate::server::dispatch::{Caller, Query, store_refusal};
@@ -57,7 +58,7 @@ fn not_loaded(id: ThreadId) -> RpcError {
 }
 
 /// A missing thread is told in the words of its method's family; anything else as the store says it.
-fn refusal(id: ThreadId) -> impl Fn(StoreError) -> RpcError {
+pub(super) fn refusal(id: ThreadId) -> impl Fn(StoreError) -> RpcError {
     move |error| match error {
         StoreError::NotFound { what: "thread", .. } => not_loaded(id),
         other => store_refusal(&other),
@@ -203,15 +204,10 @@ pub(in crate::server) fn threads(
 }
 
 fn thread_query(params: ThreadListParams) -> ThreadQuery {
-    let sources = params.source_kinds.unwrap_or_default();
     ThreadQuery {
         cursor: params.cursor,
         limit: page_limit(params.limit),
-        sort_key: match params.sort_key {
-            None | Some(ThreadSortKey::CreatedAt) => SortKey::CreatedAt,
-            Some(ThreadSortKey::UpdatedAt) => SortKey::UpdatedAt,
-            Some(ThreadSortKey::RecencyAt | ThreadSortKey::SectionPosition) => SortKey::RecencyAt,
-        },
+        sort_key: sort_key(params.sort_key),
         direction: direction(params.sort_direction, Direction::Descending),
         archived: params.archived.unwrap_or(false),
         with_turns_only: true,
@@ -221,26 +217,40 @@ fn thread_query(params: ThreadListParams) -> ThreadQuery {
             Some(OneOrMany::Many(cwds)) => cwds,
         },
         model_providers: params.model_providers.unwrap_or_default(),
-        sources: sources
-            .iter()
-            .filter_map(|kind| serde_json::to_value(kind).ok()?.as_str().map(ToOwned::to_owned))
-            .collect(),
+        sources: source_names(params.source_kinds),
         originators: params.originators.unwrap_or_default(),
         excluded_ids: params.excluded_thread_ids.unwrap_or_default(),
         search_term: params.search_term.filter(|term| !term.is_empty()),
     }
 }
 
+/// What the store sorts by for what a client asked.
+pub(super) fn sort_key(asked: Option<ThreadSortKey>) -> SortKey {
+    match asked {
+        None | Some(ThreadSortKey::CreatedAt) => SortKey::CreatedAt,
+        Some(ThreadSortKey::UpdatedAt) => SortKey::UpdatedAt,
+        Some(ThreadSortKey::RecencyAt | ThreadSortKey::SectionPosition) => SortKey::RecencyAt,
+    }
+}
+
+/// The sources' names in the store.
+pub(super) fn source_names(kinds: Option<Vec<ThreadSourceKind>>) -> Vec<String> {
+    let name = |kind| serde_json::to_value(kind).ok()?.as_str().map(ToOwned::to_owned);
+    kinds.unwrap_or_default().into_iter().filter_map(name).collect()
+}
+
+/// A stored thread with what it is doing here.
+pub(super) fn shown(processor: &Processor, record: &crate::store::ThreadRecord) -> Thread {
+    let status = ThreadId::parse(&record.id)
+        .ok()
+        .and_then(|id| processor.threads.get(id))
+        .map_or(ThreadStatus::NotLoaded, crate::server::threads::LoadedThread::status);
+    view::thread(record, status, /*ephemeral*/ false, Vec::new())
+}
+
 fn thread_page(processor: &Processor, page: ThreadPage) -> ThreadListResponse {
-    let show = |record: &crate::store::ThreadRecord| {
-        let status = ThreadId::parse(&record.id)
-            .ok()
-            .and_then(|id| processor.threads.get(id))
-            .map_or(ThreadStatus::NotLoaded, crate::server::threads::LoadedThread::status);
-        view::thread(record, status, /*ephemeral*/ false, Vec::new())
-    };
     ThreadListResponse {
-        data: page.records.iter().map(show).collect(),
+        data: page.records.iter().map(|record| shown(processor, record)).collect(),
         read_states: std::collections::BTreeMap::new(),
         next_cursor: page.next_cursor,
         backwards_cursor: page.backwards_cursor,

@@ -2,6 +2,7 @@
 
 mod leases;
 mod paging;
+mod searching;
 mod sharing;
 mod worker;
 mod writing;
