@@ -79,7 +79,7 @@
 //! | 9 | [`server`] |
 //! | 8 | [`agent`] |
 //! | 7 | [`model`] |
-//! | 6 | [`net`], [`store`], [`exec`] |
+//! | 6 | [`net`], [`store`], [`patch`], [`exec`] |
 //! | 5 | [`proto`] |
 //! | 4 | [`rpc`] |
 //! | 3 | [`queue`], [`timer`] |
@@ -106,6 +106,7 @@ pub mod limits;
 pub mod model;
 pub mod net;
 pub mod obs;
+pub mod patch;
 pub mod proto;
 pub mod queue;
 pub mod rpc;

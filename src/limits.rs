@@ -250,6 +250,28 @@ pub const PROXY_MESSAGE_BYTES_MAX: usize = 128 * MIB;
 /// After its input's end `proxy` waits this long for the answers that are still due.
 pub const PROXY_DRAIN_DEADLINE: Duration = Duration::from_secs(60);
 
+// ---- patches ----
+
+/// Largest patch, in bytes of its text. Above it the model is told to split it.
+pub const PATCH_BYTES_MAX: usize = 2 * MIB;
+/// Files of one patch. Above it the model is told to split it.
+pub const PATCH_FILES_MAX: usize = 256;
+/// Hunks of one patch. Above it the model is told to split it.
+pub const PATCH_HUNKS_MAX: usize = 4096;
+/// Largest file that a patch may touch, in bytes. A larger one is refused, and the model told so.
+pub const PATCH_FILE_BYTES_MAX: usize = 16 * MIB;
+/// Bytes that a patch may hold in memory: what it reads and what it makes. Above it it is refused.
+pub const PATCH_PLAN_BYTES_MAX: usize = 64 * MIB;
+/// Symbolic links on the way to one file of a patch, as in the kernel; more count as a circle.
+pub const PATCH_LINKS_MAX: usize = 40;
+/// Time for the shortest difference between two texts. After it the difference is right, but longer.
+pub const DIFF_TIME_MAX: Duration = Duration::from_millis(500);
+/// Lines that a unified diff shows around a change.
+pub const DIFF_CONTEXT_LINES: usize = 3;
+/// Bytes of old and new contents that a turn keeps for its diff. Files for which no room is left are shown
+/// as changed, without lines.
+pub const TURN_DIFF_BYTES_MAX: usize = 32 * MIB;
+
 // ---- auth ----
 
 /// How far the clocks of this server and of a token's maker may differ.
@@ -306,6 +328,8 @@ pub const PROVIDER_RETRIES_MAX: u32 = 100;
 pub const PROVIDER_STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 
 // The relations that must hold.
+const _: () =
+    assert!(PATCH_BYTES_MAX <= PATCH_FILE_BYTES_MAX && PATCH_FILE_BYTES_MAX <= PATCH_PLAN_BYTES_MAX);
 const _: () = assert!(MESSAGE_BYTES_MAX_BEFORE_INITIALIZE <= MESSAGE_BYTES_MAX);
 const _: () = assert!(INBOX_MESSAGES_PER_CONNECTION < INBOX_MESSAGES);
 const _: () = assert!(INBOX_BYTES >= MESSAGE_BYTES_MAX);
