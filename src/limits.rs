@@ -89,6 +89,9 @@ pub const LOADED_THREADS_BYTES: usize = 64 * MIB;
 pub const LOADED_THREADS_BYTES_MIN: usize = 64 * KIB;
 /// Largest text of all inputs of one turn, in characters (protocol: `input_too_large`).
 pub const TURN_INPUT_CHARS_MAX: usize = 1_048_576;
+/// Requests to clients (approvals, questions, tool calls) that are open at once in one thread. Above it the
+/// request counts as failed, and the model is told so.
+pub const ASKS_OPEN_MAX: usize = 64;
 /// Entries of `optOutNotificationMethods` that are kept for one connection.
 pub const OPT_OUT_METHODS_MAX: usize = 1024;
 /// Page size when a list request names none.
@@ -145,8 +148,8 @@ pub const INITIALIZE_DEADLINE: Duration = Duration::from_secs(30);
 pub const PING_INTERVAL: Duration = Duration::from_secs(25);
 /// A pinged client must have sent something within this.
 pub const PONG_DEADLINE: Duration = Duration::from_secs(20);
-/// When the processor has no room for an unload that is due, it is offered again after this.
-pub const UNLOAD_RETRY: Duration = Duration::from_millis(100);
+/// When the processor has no room for a deadline that has passed, it is offered again after this.
+pub const DUE_RETRY: Duration = Duration::from_millis(100);
 /// One batch of bytes must be taken by the client within this.
 pub const WRITE_STALL_DEADLINE: Duration = Duration::from_secs(30);
 /// After the server's Close frame the client has this long to answer it.
@@ -316,6 +319,9 @@ pub const OUTBOX_BYTES_MIN: usize = MIB;
 pub const OUTBOX_MESSAGES_MIN: usize = 256;
 /// A loaded thread without subscribers and without a running turn is unloaded after this.
 pub const THREAD_UNLOAD_DELAY: Duration = Duration::from_secs(30 * 60);
+/// A request to clients that nobody is there to decide, because the thread's last subscriber has left, counts
+/// as declined after this.
+pub const APPROVAL_DEADLINE: Duration = Duration::from_secs(30 * 60);
 /// Times that a refused or failed model request is sent again, unless the provider's table says otherwise.
 pub const PROVIDER_REQUEST_RETRIES: u32 = 4;
 /// Times that a broken answer stream of a model is taken up again, unless the provider's table says

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::ask::Ask;
 use super::ids::{ThreadId, TurnId};
 use super::live::GrownTo;
 use crate::proto::{Notification, ThreadItem, ThreadTokenUsage, Turn};
@@ -44,6 +45,8 @@ pub enum Change {
     ItemStarted(Arc<ThreadItem>),
     /// An item is complete and in the store.
     ItemCompleted(Arc<ThreadItem>),
+    /// The clients are asked something.
+    Asked(Box<Ask>),
     /// Tokens were used.
     TokenUsage(Box<ThreadTokenUsage>),
     /// The turn has ended and is in the store; nothing follows.

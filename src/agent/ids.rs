@@ -34,6 +34,14 @@ impl TurnId {
     pub fn new() -> Self {
         Self(Uuid::now_v7())
     }
+
+    /// The id in a client's words.
+    ///
+    /// # Errors
+    /// What is wrong with the text, for people.
+    pub fn parse(text: &str) -> Result<Self, uuid::Error> {
+        Uuid::parse_str(text).map(Self)
+    }
 }
 
 impl Default for ThreadId {

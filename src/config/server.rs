@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::section::Section;
 use crate::error::StartError;
 use crate::limits::{
-    CONNECTIONS_MAX, INBOX_BYTES, LOADED_THREADS_BYTES, LOADED_THREADS_BYTES_MIN, MESSAGE_BYTES_MAX,
-    MESSAGE_BYTES_MAX_BEFORE_INITIALIZE, OUTBOX_BYTES, OUTBOX_BYTES_MIN, OUTBOX_MESSAGES,
+    APPROVAL_DEADLINE, CONNECTIONS_MAX, INBOX_BYTES, LOADED_THREADS_BYTES, LOADED_THREADS_BYTES_MIN,
+    MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX_BEFORE_INITIALIZE, OUTBOX_BYTES, OUTBOX_BYTES_MIN, OUTBOX_MESSAGES,
     OUTBOX_MESSAGES_MIN, PAGE_BYTES_MAX,
 };
 
@@ -29,6 +29,9 @@ pub struct ServerConfig {
     /// `loaded_threads_bytes_max`: bytes of loaded threads; above it idle ones are unloaded before their
     /// time.
     pub loaded_threads_bytes_max: usize,
+    /// `approval_deadline_secs`: a request to clients that nobody is there to decide counts as declined after
+    /// this.
+    pub approval_deadline: Duration,
 }
 
 impl ServerConfig {
@@ -42,6 +45,7 @@ impl ServerConfig {
             outbox_bytes_max: OUTBOX_BYTES,
             outbox_messages_max: OUTBOX_MESSAGES,
             loaded_threads_bytes_max: LOADED_THREADS_BYTES,
+            approval_deadline: APPROVAL_DEADLINE,
         }
     }
 
@@ -66,6 +70,7 @@ impl ServerConfig {
             loaded_threads_bytes_max: section
                 .integer("loaded_threads_bytes_max", LOADED_THREADS_BYTES_MIN..=most)?
                 .unwrap_or(usual.loaded_threads_bytes_max),
+            approval_deadline: section.seconds("approval_deadline_secs")?.unwrap_or(usual.approval_deadline),
         };
         section.finish(unknown);
         Ok(server)

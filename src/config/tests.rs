@@ -88,6 +88,7 @@ fn every_key_of_the_file_lands_in_its_place() {
         outbox_bytes_max = 2000000
         outbox_messages_max = 500
         loaded_threads_bytes_max = 3000000
+        approval_deadline_secs = 90
         "#,
         &[],
     )
@@ -136,6 +137,7 @@ fn every_key_of_the_file_lands_in_its_place() {
         outbox_bytes_max: 2_000_000,
         outbox_messages_max: 500,
         loaded_threads_bytes_max: 3_000_000,
+        approval_deadline: Duration::from_secs(90),
     };
     assert_eq!(config.server, server);
     assert_eq!(server.page_bytes_max(), 1_000_000);

@@ -27,6 +27,13 @@ struct Notification<'a, T> {
     emitted_at_ms: i64,
 }
 
+#[derive(Serialize)]
+struct OwnRequest<'a, T> {
+    method: &'a str,
+    id: i64,
+    params: T,
+}
+
 /// A result for the request `id`.
 #[must_use]
 pub fn response(id: &RequestId, result: &impl Serialize) -> Bytes {
@@ -54,6 +61,14 @@ pub fn notification(
     encode(&Notification { method, params, emitted_at_ms })
 }
 
+/// A request of the server's own.
+///
+/// # Errors
+/// If the parameters cannot be encoded, which for our own types is a bug.
+pub fn request(method: &str, id: i64, params: &impl Serialize) -> Result<Bytes, serde_json::Error> {
+    encode(&OwnRequest { method, id, params })
+}
+
 fn encode(message: &impl Serialize) -> Result<Bytes, serde_json::Error> {
     serde_json::to_vec(message).map(Bytes::from)
 }
@@ -75,6 +90,8 @@ mod tests {
             error_response(/*id*/ None, &RpcError::overloaded()),
             r#"{"error":{"code":-32001,"message":"Server overloaded; retry later.","data":{"reason":"server_overloaded"}},"id":null}"#
         );
+        let request = request("m", /*id*/ 0, &json!({})).expect("it encodes");
+        assert_eq!(request, r#"{"method":"m","id":0,"params":{}}"#);
         let notification = notification("m", &json!([]), /*emitted_at_ms*/ 5).expect("it encodes");
         assert_eq!(notification, r#"{"method":"m","params":[],"emittedAtMs":5}"#);
     }

@@ -142,6 +142,7 @@ fn facts(config: &Config, cwd: &str, source: SessionSource) -> Facts {
         config: super::shown::effective(&config.effective),
         providers: providers.collect(),
         unload_delay: config.thread_unload_delay,
+        approval_deadline: config.server.approval_deadline,
         loaded_bytes_max: config.server.loaded_threads_bytes_max,
         system: system(),
     }

@@ -60,6 +60,11 @@ impl Ending {
         self.store = outcome.err();
     }
 
+    /// True if nobody can say anything any more: a pipe has one client, and it has said all.
+    pub(super) fn input_has_ended(&self) -> bool {
+        self.input_ended
+    }
+
     /// True if new work is taken.
     pub(super) fn takes_work(&self) -> bool {
         self.state == State::Serving
@@ -117,6 +122,7 @@ impl Processor {
         self.ending.turns_logged = Some(running_turns);
         (self.services.on_drain)();
         self.arm_drain_deadline();
+        self.reconsider_all_asks();
     }
 
     /// Interrupts running turns and ends when they have.
@@ -144,6 +150,7 @@ impl Processor {
     pub(super) fn on_input_end(&mut self) {
         self.ending.input_ended = true;
         self.arm_drain_deadline();
+        self.reconsider_all_asks();
     }
 
     /// A stdio client that has closed its output wants nothing more.

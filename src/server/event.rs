@@ -27,6 +27,8 @@ pub enum Event {
     Signal(Signal),
     /// A thread may have been idle for long enough.
     UnloadDue(ThreadId),
+    /// Nobody may have come to decide a request for long enough.
+    AskDue(ThreadId, i64),
     /// The drain deadline has passed.
     DrainOver,
     /// The owner wants the server to stop, as after a first signal.

@@ -4,6 +4,7 @@
 //! `proc` and never blocks (but for a stdio outbox, whose only victim is its own client). It learns of the
 //! outside by [`Event`]s and answers through outboxes; long work is done by the store and the turns.
 
+mod asks;
 mod dispatch;
 mod ending;
 mod event;
@@ -36,6 +37,8 @@ pub struct Facts {
     /// A thread without subscribers and turn is unloaded after this, unless it was started with its own
     /// delay.
     pub unload_delay: std::time::Duration,
+    /// A request to clients that nobody is there to decide counts as declined after this.
+    pub approval_deadline: std::time::Duration,
     /// Bytes of loaded threads above which idle ones are unloaded before their time.
     pub loaded_bytes_max: usize,
     /// The operating system as `initialize` names it, for example `Linux 6.1.0; x86_64`.

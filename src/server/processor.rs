@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crossbeam_channel::Select;
 
 use super::Facts;
+use super::asks::Asks;
 use super::dispatch::store_refusal;
 use super::ending::Ending;
 use super::event::{Event, EventSender, Events, StopCause};
@@ -43,6 +44,8 @@ pub struct Processor {
     pub(super) services: Services,
     pub(super) sessions: Sessions,
     pub(super) threads: Threads,
+    /// What clients are asked.
+    pub(super) asks: Asks,
     pub(super) ending: Ending,
     /// Workers of turns that have ended or are about to; kept until they have.
     pub(super) leaving: Vec<crate::sys::worker::Worker>,
@@ -57,6 +60,7 @@ impl Processor {
             services,
             sessions: Sessions::default(),
             threads: Threads::default(),
+            asks: Asks::default(),
             ending: Ending::new(drain_timeout),
             leaving: Vec::new(),
         }
@@ -118,6 +122,7 @@ impl Processor {
             Event::StoreOpened(outcome) => self.ending.store_opened(outcome),
             Event::Signal(signal) => self.on_signal(signal),
             Event::UnloadDue(thread) => self.on_unload_due(thread),
+            Event::AskDue(thread, request) => self.on_ask_due(thread, request),
             Event::DrainOver => self.on_drain_over(),
             Event::Stop => self.drain("the owner stops the server"),
         }
@@ -148,13 +153,7 @@ impl Processor {
                     tracing::debug!(connection = connection.0, %method, "an unknown notification is ignored");
                 }
             }
-            Ok(Incoming::Answer { id, .. }) => {
-                tracing::debug!(
-                    connection = connection.0,
-                    ?id,
-                    "an answer to nothing that was asked is ignored"
-                );
-            }
+            Ok(Incoming::Answer { id, outcome }) => self.on_answer(connection, &id, outcome),
             Err(Undecodable { id, error }) => {
                 if let Some(session) = self.sessions.get(connection) {
                     session.send(error_response(id.as_ref(), &error));

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::asks::OpenAsk;
 use super::processor::Processor;
 use crate::agent::{GrownTo, Settings, ThreadId, TurnHandle, TurnId};
 use crate::clock::Monotonic;
@@ -102,6 +103,8 @@ pub(super) struct RunningTurn {
     pub(super) saying: Option<GrownTo>,
     /// Ids under which clients submitted what it has taken.
     pub(super) submissions: Vec<String>,
+    /// What it waits for clients to answer, the oldest first.
+    pub(super) asks: Vec<OpenAsk>,
 }
 
 impl LoadedThread {
@@ -133,7 +136,9 @@ impl LoadedThread {
     /// What the thread is doing (facts G2).
     pub(super) fn status(&self) -> ThreadStatus {
         match &self.turn {
-            Some(turn) if turn.started_at_ms.is_some() => ThreadStatus::Active { active_flags: Vec::new() },
+            Some(turn) if turn.started_at_ms.is_some() => {
+                ThreadStatus::Active { active_flags: turn.waits_for() }
+            }
             _ if self.failed => ThreadStatus::SystemError,
             _ => ThreadStatus::Idle,
         }

@@ -31,6 +31,7 @@ impl Processor {
             }
             self.threads.touch(thread, self.services.clock.now());
             self.reconsider_unload(thread);
+            self.reconsider_asks(thread);
         }
     }
 
@@ -41,6 +42,7 @@ impl Processor {
         }
         let was = self.threads.unsubscribe(thread, connection);
         self.reconsider_unload(thread);
+        self.reconsider_asks(thread);
         was
     }
 
@@ -57,7 +59,8 @@ impl Processor {
         if let Some((key, _)) = thread.idle.timer.take() {
             self.services.timer.cancel(key);
         }
-        thread.idle.timer = due.map(|deadline| (arm(&self.services, deadline, id), deadline));
+        thread.idle.timer =
+            due.map(|deadline| (arm(&self.services, deadline, move || Event::UnloadDue(id)), deadline));
     }
 
     /// A thread's time has come, unless something has happened since.
@@ -110,21 +113,27 @@ fn keep_since(since: &mut Option<crate::clock::Monotonic>, holds: bool, now: cra
     *since = if holds { since.or(Some(now)) } else { None };
 }
 
-fn arm(
+/// Arms a deadline that tells the processor `event`.
+pub(super) fn arm(
     services: &super::processor::Services,
     deadline: crate::clock::Monotonic,
-    id: ThreadId,
+    event: impl Fn() -> Event + Send + Sync + 'static,
 ) -> crate::timer::Key {
     let (events, timer) = (services.events.clone(), services.timer.clone());
-    services.timer.arm(deadline, move || say_due(&events, &timer, id))
+    let event = std::sync::Arc::new(event);
+    services.timer.arm(deadline, move || say_due(&events, &timer, event))
 }
 
 /// Tells the processor without waiting: the timer worker serves everybody. If there is no room now, a little
 /// later.
-fn say_due(events: &super::EventSender, timer: &crate::timer::TimerHandle, id: ThreadId) {
-    if events.try_tell(Event::UnloadDue(id)).is_err() {
+fn say_due(
+    events: &super::EventSender,
+    timer: &crate::timer::TimerHandle,
+    event: std::sync::Arc<dyn Fn() -> Event + Send + Sync>,
+) {
+    if events.try_tell(event()).is_err() {
         let (events, again) = (events.clone(), timer.clone());
-        timer.arm_after(limits::UNLOAD_RETRY, move || say_due(&events, &again, id));
+        timer.arm_after(limits::DUE_RETRY, move || say_due(&events, &again, event));
     }
 }
 

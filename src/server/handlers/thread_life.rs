@@ -203,6 +203,7 @@ fn finish_resume(
                     session.notify(&encoded);
                 }
             }
+            processor.replay_asks(caller.connection, id);
         }
         Err(error) => reply.refuse(store_refusal(&error)),
     }

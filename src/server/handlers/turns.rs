@@ -19,6 +19,7 @@ use crate::proto::{
 };
 use crate::queue::Undelivered;
 use crate::rpc::{Reason, Reply, RpcError};
+use crate::server::asks::OpenAsk;
 use crate::server::dispatch::{Caller, store_refusal};
 use crate::server::processor::Processor;
 use crate::server::threads::{LoadedThread, RunningTurn, Waiting};
@@ -108,6 +109,7 @@ fn begin(processor: &mut Processor, params: TurnStartParams, reply: Reply) {
                 items: Vec::new(),
                 saying: None,
                 submissions,
+                asks: Vec::new(),
             };
             processor.threads.begin_turn(id, turn);
             processor.reconsider_unload(id);
@@ -255,11 +257,12 @@ impl Processor {
         let TurnEvent { thread_id: id, turn_id, change, notification } = event;
         let Some(thread) = self.threads.get_mut(id) else { return };
         let Some(turn) = thread.turn.as_mut().filter(|turn| turn.id == turn_id) else { return };
-        let mut ended = false;
+        let mut ended = None;
         match change {
             Change::Streamed => {}
             Change::TextGrew(text) => turn.saying = Some(text),
             Change::ItemStarted(item) | Change::ItemCompleted(item) => turn.note_item(item),
+            Change::Asked(ask) => return self.on_asked(id, *ask),
             Change::TokenUsage(usage) => thread.token_usage = Some(*usage),
             Change::Started { started_at_ms } => {
                 turn.started_at_ms = Some(started_at_ms);
@@ -275,7 +278,8 @@ impl Processor {
             }
             Change::Repeated(record) => {
                 let reply = turn.starting.take();
-                self.turn_is_over(id);
+                let open = self.turn_is_over(id);
+                self.withdraw_asks(id, open);
                 if let Some(reply) = reply {
                     let turn = view::turn(&record, &[], TurnItemsView::NotLoaded, view::Running::Nowhere);
                     let answer = turn.map(|turn| TurnStartResponse { turn });
@@ -285,7 +289,8 @@ impl Processor {
             }
             Change::NotStarted(error) => {
                 let reply = turn.starting.take();
-                self.turn_is_over(id);
+                let open = self.turn_is_over(id);
+                self.withdraw_asks(id, open);
                 if let Some(reply) = reply {
                     reply.refuse(store_refusal(&error));
                 }
@@ -293,8 +298,7 @@ impl Processor {
             }
             Change::Ended { turn, failure } => {
                 thread.failed = turn.status == TurnStatus::Failed;
-                ended = true;
-                self.turn_is_over(id);
+                ended = Some(self.turn_is_over(id));
                 if let Some(status) = self.threads.get(id).map(LoadedThread::status) {
                     self.broadcast_status(id, &status);
                 }
@@ -306,18 +310,20 @@ impl Processor {
         if let Some(notification) = &notification {
             self.notify_subscribers(id, notification);
         }
-        if ended {
+        if let Some(open) = ended {
+            self.withdraw_asks(id, open);
             self.begin_waiting(id);
         }
     }
 
-    fn turn_is_over(&mut self, id: agent::ThreadId) {
-        if let Some(turn) = self.threads.end_turn(id) {
-            self.threads.touch(id, self.services.clock.now());
-            // The worker has told its last; it is joined when it has returned.
-            self.leaving.retain(|worker| !worker.has_ended());
-            self.leaving.push(turn.handle.worker);
-        }
+    /// Takes a turn that is over out of its thread, and returns what it has left open.
+    fn turn_is_over(&mut self, id: agent::ThreadId) -> Vec<OpenAsk> {
+        let Some(turn) = self.threads.end_turn(id) else { return Vec::new() };
+        self.threads.touch(id, self.services.clock.now());
+        // The worker has told its last; it is joined when it has returned.
+        self.leaving.retain(|worker| !worker.has_ended());
+        self.leaving.push(turn.handle.worker);
+        turn.asks
     }
 
     /// Starts what came too late for the turn that has just ended.

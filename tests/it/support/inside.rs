@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use app_server::agent::{Answered, Asker, Opening, ThreadId, TurnId};
 use app_server::clock::Clock;
 use app_server::config::{Config, Flags, Override};
 use app_server::limits::STACK_BYTES_IO;
+use app_server::model::{Canceller, cancellation};
 use app_server::net::{Admission, ConnectionId, InputEnd, NetEvent, Opened, Transport};
-use app_server::proto::SessionSource;
+use app_server::proto::{ServerRequest, SessionSource};
 use app_server::queue::{Batch, InboxPort, Next, Outbox, OutboxLimits, Overflow};
 use app_server::rpc::decode;
 use app_server::run::Assembly;
@@ -38,6 +40,13 @@ pub(crate) struct Peer {
     next_id: i64,
     outbox: Outbox,
     _pump: Worker,
+}
+
+/// A question on its way.
+pub(crate) struct Asking<R: ServerRequest> {
+    answered: Receiver<Answered<R::Answer>>,
+    canceller: Canceller,
+    _worker: Worker,
 }
 
 impl Inside {
@@ -89,6 +98,44 @@ impl Inside {
         self.assembly().timer.armed()
     }
 
+    /// Stops taking work, as a first signal does.
+    pub(crate) fn drain(&self) {
+        self.assembly().events.tell_first(Event::Stop);
+    }
+
+    /// Asks the clients something in the name of a running turn, as a worker of the turn does.
+    pub(crate) fn asks<R>(&self, thread: &str, turn: &str, request: R) -> Asking<R>
+    where
+        R: ServerRequest + Send + 'static,
+        R::Answer: Send,
+    {
+        self.asks_with(thread, turn, request, /*opening*/ None)
+    }
+
+    /// The same about an item that begins with it.
+    pub(crate) fn asks_with<R>(
+        &self,
+        thread: &str,
+        turn: &str,
+        request: R,
+        opening: Option<Opening>,
+    ) -> Asking<R>
+    where
+        R: ServerRequest + Send + 'static,
+        R::Answer: Send,
+    {
+        let thread = ThreadId::parse(thread).expect("a thread's id");
+        let turn = TurnId::parse(turn).expect("a turn's id");
+        let asker = Asker::new(thread, turn, self.assembly().events.turn_sink());
+        let (canceller, cancel) = cancellation(self.clock.clone());
+        let (told, answered) = bounded(1);
+        let worker = Worker::spawn("asks", STACK_BYTES_IO, move || {
+            let _ = told.send(asker.ask(&request, opening, &cancel));
+        })
+        .expect("a worker starts");
+        Asking { answered, canceller, _worker: worker }
+    }
+
     pub(crate) fn advance(&self, by: Duration) {
         self.clock.advance(by);
     }
@@ -99,7 +146,7 @@ impl Inside {
         for _ in 0..100_000 {
             self.advance(Duration::from_secs(1));
             // An answered question: what the processor had to say before it has arrived.
-            peer.ask("collaborationMode/list", json!({})).expect("it answers");
+            peer.ask("account/read", json!({})).expect("it answers");
             if let Some(message) = peer.heard_already(method, thread) {
                 return message;
             }
@@ -109,6 +156,11 @@ impl Inside {
 
     /// A client that has said who it is.
     pub(crate) fn connect(&self) -> Peer {
+        self.connect_with(json!({ "experimentalApi": true }))
+    }
+
+    /// A client with these capabilities.
+    pub(crate) fn connect_with(&self, capabilities: Value) -> Peer {
         let assembly = self.assembly();
         let (outbox, mut drain) = Outbox::new(OutboxLimits {
             messages: 100_000,
@@ -142,10 +194,29 @@ impl Inside {
         };
         port.send(NetEvent::Opened(opened), /*bytes*/ 0).expect("the processor runs");
         let mut peer = Peer { id, port, messages, heard: Vec::new(), next_id: 0, outbox, _pump: pump };
-        let client = json!({ "clientInfo": { "name": "inside", "version": "1" },
-            "capabilities": { "experimentalApi": true } });
+        let info = json!({ "name": "inside", "version": "1" });
+        let client = json!({ "clientInfo": info, "capabilities": capabilities });
         peer.ask("initialize", client).expect("it is the first");
         peer
+    }
+}
+
+impl<R: ServerRequest> Asking<R> {
+    /// What became of it.
+    pub(crate) fn answered(&self) -> Answered<R::Answer> {
+        self.answered.recv_timeout(PATIENCE).expect("it is answered")
+    }
+
+    /// Stops waiting, as an interrupted turn does.
+    pub(crate) fn cancel(&self) {
+        self.canceller.cancel();
+    }
+}
+
+impl<R: ServerRequest> Drop for Asking<R> {
+    fn drop(&mut self) {
+        // Before its worker is joined.
+        self.cancel();
     }
 }
 
@@ -169,7 +240,7 @@ impl Peer {
         self.send(&json!({ "id": id, "method": method, "params": params }));
         loop {
             let mut message = self.next_message(method);
-            if message["id"] == id {
+            if message["id"] == id && message["method"].is_null() {
                 return match message.get_mut("result") {
                     Some(result) => Ok(result.take()),
                     None => Err(message["error"].take()),
@@ -177,6 +248,16 @@ impl Peer {
             }
             self.heard.push(message);
         }
+    }
+
+    /// Answers a request of the server.
+    pub(crate) fn answer(&self, request: &Value, result: Value) {
+        self.send(&json!({ "id": request["id"], "result": result }));
+    }
+
+    /// Answers a request of the server with an error.
+    pub(crate) fn refuse(&self, request: &Value) {
+        self.send(&json!({ "id": request["id"], "error": { "code": -32000, "message": "not for me" } }));
     }
 
     fn next_message(&self, what: &str) -> Value {
@@ -217,7 +298,7 @@ impl Peer {
 
     /// What was heard so far, by method; an answered question first, so that all of it has arrived.
     pub(crate) fn heard_so_far(&mut self) -> Vec<String> {
-        self.ask("collaborationMode/list", json!({})).expect("it answers");
+        self.ask("account/read", json!({})).expect("it answers");
         let heard = std::mem::take(&mut self.heard);
         heard.iter().map(|message| message["method"].as_str().unwrap_or("?").to_owned()).collect()
     }
