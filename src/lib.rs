@@ -34,6 +34,7 @@
 //! | `exec-spawn` | 1 | [`exec`]: starts commands, which die with it | its owner lets go |
 //! | `exec-io` | 1 | [`exec`]: inputs, outputs and ends of all running commands | every command is reaped |
 //! | `turn-XXXXXX` | 1 per running turn | [`agent`]: the turn engine | the turn has ended |
+//! | `tool-N` | 0 to `TURN_TOOLS_AT_ONCE` - 1 per running turn | calls of one answer that run side by side | the calls are done |
 //!
 //! All are joined when their owner lets go; at the end of the process with a deadline, and who is late is
 //! named in the log.

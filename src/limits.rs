@@ -138,6 +138,29 @@ pub const COMMANDS_CREDIT_BYTES: usize = MIB;
 /// Rows and columns of a terminal when a client names none.
 pub const TERMINAL_SIZE: (u16, u16) = (24, 80);
 
+// ---- turns ----
+
+/// Times that one turn may ask the model. A turn that does not come to an end by then fails and says so: a
+/// model that goes round in circles costs money without bound.
+pub const TURN_MODEL_REQUESTS_MAX: usize = 4096;
+/// Calls of one answer that run side by side. More wait for their turn.
+pub const TURN_TOOLS_AT_ONCE: usize = 8;
+/// A model that says nothing for this long is given up, whatever its provider's own deadlines are: no turn
+/// hangs for ever. Above [`PROVIDER_STREAM_IDLE_TIMEOUT`], which speaks first.
+pub const TURN_SILENCE_MAX: Duration = Duration::from_secs(6 * 3600);
+/// Pause before the first new try after a broken answer; each further one is twice as long.
+pub const TURN_RETRY_PAUSE: Duration = Duration::from_millis(200);
+/// Longest such pause.
+pub const TURN_RETRY_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// Longest pause that a provider may ask for.
+pub const TURN_RETRY_PAUSE_ASKED_MAX: Duration = Duration::from_secs(300);
+/// Parts of one thought or its summary. Pieces of higher parts are passed on, but not kept.
+pub const THOUGHT_PARTS_MAX: usize = 4096;
+/// Largest picture that is read for the model, in bytes. A larger one is refused with a word to the model.
+pub const PICTURE_BYTES_MAX: usize = 10 * MIB;
+/// Largest `SKILL.md` that is read, in bytes. A larger one is left out.
+pub const SKILL_BYTES_MAX: usize = 256 * KIB;
+
 // ---- deadlines ----
 
 /// A network client must have sent its whole HTTP head within this.
@@ -336,6 +359,8 @@ pub const PROVIDER_STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 // The relations that must hold.
 const _: () =
     assert!(PATCH_BYTES_MAX <= PATCH_FILE_BYTES_MAX && PATCH_FILE_BYTES_MAX <= PATCH_PLAN_BYTES_MAX);
+
+const _: () = assert!(PROVIDER_STREAM_IDLE_TIMEOUT.as_millis() < TURN_SILENCE_MAX.as_millis());
 const _: () = assert!(MESSAGE_BYTES_MAX_BEFORE_INITIALIZE <= MESSAGE_BYTES_MAX);
 const _: () = assert!(INBOX_MESSAGES_PER_CONNECTION < INBOX_MESSAGES);
 const _: () = assert!(INBOX_BYTES >= MESSAGE_BYTES_MAX);

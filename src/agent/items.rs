@@ -1,6 +1,8 @@
 //! Making items, and what is read off the user's input.
 
-use crate::proto::{AgentMessageItem, ItemBody, ThreadItem, UserInput, UserMessageItem};
+use crate::proto::{
+    AgentMessageItem, ItemBody, MessagePhase, ReasoningItem, ThreadItem, UserInput, UserMessageItem,
+};
 use crate::store::NewItem;
 
 /// Longest preview of a thread, in characters.
@@ -12,16 +14,21 @@ pub(super) fn user_message(id: String, client_id: Option<String>, content: Vec<U
 }
 
 /// The item for what the agent said.
-pub(super) fn agent_message(id: String, text: String) -> ItemBody {
+pub(super) fn agent_message(id: String, text: String, phase: Option<MessagePhase>) -> ItemBody {
     ItemBody::AgentMessage(AgentMessageItem {
         moderation: None,
         id,
         text,
-        phase: None,
+        phase,
         memory_citation: None,
         delivery: None,
         questions: None,
     })
+}
+
+/// The item for what the model thought.
+pub(super) fn reasoning(id: String, summary: Vec<String>, content: Vec<String>) -> ItemBody {
+    ItemBody::Reasoning(ReasoningItem { id, summary, content })
 }
 
 /// The item as the store keeps it.

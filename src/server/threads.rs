@@ -99,7 +99,7 @@ pub(super) struct RunningTurn {
     pub(super) started_at_ms: Option<i64>,
     /// Its complete items, and those that have begun, in their order.
     pub(super) items: Vec<Arc<ThreadItem>>,
-    /// How far the message is that the agent is saying; it is the last item.
+    /// How far the message is that the agent is saying; of its items the one that has not ended.
     pub(super) saying: Option<GrownTo>,
     /// Ids under which clients submitted what it has taken.
     pub(super) submissions: Vec<String>,
@@ -176,9 +176,12 @@ impl RunningTurn {
     /// Its items as they are now: the message that the agent is saying with the text so far.
     pub(super) fn items_now(&self) -> Vec<ThreadItem> {
         let mut items: Vec<ThreadItem> = self.items.iter().map(|item| ThreadItem::clone(item)).collect();
-        if let (Some(saying), Some(ItemBody::AgentMessage(message))) =
-            (&self.saying, items.last_mut().map(|item| &mut item.body))
-        {
+        let open = items.iter_mut().rev().filter(|item| item.completed_at_ms.is_none());
+        let message = open.map(|item| &mut item.body).find_map(|body| match body {
+            ItemBody::AgentMessage(message) => Some(message),
+            _ => None,
+        });
+        if let (Some(saying), Some(message)) = (&self.saying, message) {
             message.text = saying.read();
         }
         items
@@ -186,7 +189,9 @@ impl RunningTurn {
 
     /// Notes an item that began or ended.
     pub(super) fn note_item(&mut self, item: Arc<ThreadItem>) {
-        self.saying = None;
+        if matches!(item.body, ItemBody::AgentMessage(_)) {
+            self.saying = None;
+        }
         match self.items.iter_mut().find(|known| known.id() == item.id()) {
             Some(known) => *known = item,
             None => self.items.push(item),

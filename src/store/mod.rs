@@ -11,6 +11,7 @@
 //! done in one transaction, so the price of a commit is shared under load and nobody waits for a timer.
 //! [`StoreHandle`] is how the others reach it.
 
+mod conversation;
 mod cursor;
 mod database;
 mod error;
@@ -33,9 +34,10 @@ pub use database::Database;
 pub use error::{StoreError, StoreFull};
 pub use needle::Snippet;
 pub use records::{
-    Direction, HistoryItem, ItemPage, ItemQuery, ItemRecord, ItemsView, LatestCursors, NewItem, NewTurn,
-    Occurrence, OccurrencePage, OccurrenceQuery, SearchPage, SettingsUpdate, SortKey, ThreadHit, ThreadPage,
-    ThreadQuery, ThreadRecord, TurnEnd, TurnPage, TurnQuery, TurnRecord, TurnState,
+    Conversation, ConversationEntry, Direction, HistoryItem, ItemPage, ItemQuery, ItemRecord, ItemsView,
+    LatestCursors, NewItem, NewTurn, Occurrence, OccurrencePage, OccurrenceQuery, SearchPage, SettingsUpdate,
+    SortKey, ThreadHit, ThreadPage, ThreadQuery, ThreadRecord, TurnEnd, TurnPage, TurnQuery, TurnRecord,
+    TurnState,
 };
 pub use search::SearchIn;
 pub use worker::{StoreHandle, StoreWorker};

@@ -6,8 +6,8 @@ use super::cursor::{OrdinalCursor, Scope};
 use super::database::Database;
 use super::error::StoreError;
 use super::records::{
-    Direction, HistoryItem, ItemPage, ItemQuery, ItemRecord, ItemsView, LatestCursors, TurnPage, TurnQuery,
-    TurnRecord, TurnState,
+    Direction, ItemPage, ItemQuery, ItemRecord, ItemsView, LatestCursors, TurnPage, TurnQuery, TurnRecord,
+    TurnState,
 };
 
 const TURN_COLUMNS: &str = "turns.id, turns.state, turns.error, turns.started_at_ms, turns.completed_at_ms, \
@@ -266,19 +266,6 @@ impl Database {
             turns: newest("SELECT MAX(ordinal) FROM turns WHERE thread = ?1", Scope::Turns)?,
             items: newest("SELECT MAX(ordinal) FROM items WHERE thread = ?1", Scope::Items)?,
         })
-    }
-
-    /// All item bodies of a thread with their kinds, oldest first.
-    ///
-    /// # Errors
-    /// [`StoreError::NotFound`] for the thread.
-    pub fn history(&self, thread_id: &str) -> Result<Vec<HistoryItem>, StoreError> {
-        let thread = self.thread_key(thread_id)?;
-        let mut statement =
-            self.prepare("SELECT kind, body FROM items WHERE thread = ?1 ORDER BY ordinal")?;
-        let rows =
-            statement.query_map([thread], |row| Ok(HistoryItem { kind: row.get(0)?, body: row.get(1)? }))?;
-        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// The items of one turn, oldest first.

@@ -199,6 +199,26 @@ pub struct HistoryItem {
     pub body: String,
 }
 
+/// One entry of the conversation as the model sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConversationEntry {
+    /// The turn that it belongs to; none if it was put in between two turns.
+    pub turn_id: Option<String>,
+    /// Nothing before it is told to the model any more.
+    pub starts_over: bool,
+    /// The entry as JSON.
+    pub body: String,
+}
+
+/// What the model has been told and has said in a thread.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Conversation {
+    /// Items of turns that are older than the table of entries; they come first.
+    pub items: Vec<HistoryItem>,
+    /// The entries, oldest first, from the last one that starts over.
+    pub entries: Vec<String>,
+}
+
 /// Order of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {

@@ -7,7 +7,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::error::StoreError;
 
 /// What each version adds to the one before.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     // 1: threads, turns, submissions, items.
     //
     // Rows refer to each other by integer keys; the text ids of the wire are looked up once. Long and rarely
@@ -145,6 +145,23 @@ const STEPS: [&str; 2] = [
     CREATE TABLE search_fill (what TEXT PRIMARY KEY, through INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     INSERT INTO search_fill SELECT 'threads', MAX(key) FROM threads HAVING MAX(key) IS NOT NULL;
     INSERT INTO search_fill SELECT 'items', MAX(key) FROM items HAVING MAX(key) IS NOT NULL;
+    ",
+    // 3: the conversation as the model sees it. Turns from before have items only.
+    //
+    // `turn` is null for what was put in between two turns. `starts_over` marks a row before which the model
+    // is told nothing any more: the history was shortened there.
+    "
+    CREATE TABLE conversation (
+        key INTEGER PRIMARY KEY,
+        thread INTEGER NOT NULL REFERENCES threads (key) ON DELETE CASCADE,
+        turn INTEGER REFERENCES turns (key) ON DELETE CASCADE,
+        ordinal INTEGER NOT NULL,
+        starts_over INTEGER NOT NULL,
+        body TEXT NOT NULL,
+        UNIQUE (thread, ordinal)
+    ) STRICT;
+    CREATE INDEX conversation_by_turn ON conversation (turn, ordinal);
+    CREATE INDEX conversation_starts ON conversation (thread, ordinal) WHERE starts_over = 1;
     ",
 ];
 

@@ -186,6 +186,7 @@ impl Database {
     ) -> Result<usize, StoreError> {
         let thread = self.thread_key(thread_id)?;
         let first = self.turn_ordinal(thread, turn_id)?.saturating_add(i64::from(!inclusive));
+        self.forget_conversation_from(thread, first)?;
         let removed = self
             .prepare("DELETE FROM turns WHERE thread = ?1 AND ordinal >= ?2")?
             .execute((thread, first))?;

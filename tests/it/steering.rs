@@ -172,12 +172,11 @@ fn a_turn_started_at_the_end_of_a_turn_is_never_lost() {
             .flat_map(|turn| turn["items"].as_array().cloned())
             .flatten()
             .collect();
-        let items = Value::from(items);
-        assert_eq!(
-            column(&items, "type"),
-            ["userMessage", "agentMessage", "userMessage", "agentMessage"],
-            "round {round}"
-        );
+        // The second message may have come before the model had said a word.
+        let kinds = column(&Value::from(items), "type");
+        let users = kinds.iter().filter(|kind| *kind == "userMessage").count();
+        assert_eq!(users, 2, "round {round}: {kinds:?}");
+        assert_eq!(kinds.last().map(String::as_str), Some("agentMessage"), "round {round}: {kinds:?}");
         client.settle();
     }
 }

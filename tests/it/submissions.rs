@@ -52,13 +52,13 @@ fn what_joined_a_turn_is_known_as_well() {
     let thread = peer.start_thread(json!({}));
     let running = peer.start_turn(&thread, "slow: 1s\none");
     peer.hear("item/started", &thread);
-    assert_eq!(submit(&mut peer, &thread, "two", "joined")["id"], running.as_str());
-    assert_eq!(submit(&mut peer, &thread, "two", "joined")["id"], running.as_str());
+    assert_eq!(submit(&mut peer, &thread, "slow: 1s\ntwo", "joined")["id"], running.as_str());
+    assert_eq!(submit(&mut peer, &thread, "slow: 1s\ntwo", "joined")["id"], running.as_str());
     let steer = json!({ "threadId": thread, "expectedTurnId": running, "clientUserMessageId": "joined",
         "input": [{ "type": "text", "text": "two" }] });
     assert_eq!(peer.ask("turn/steer", steer).expect("it is known")["turnId"], running.as_str());
     finish(&inside, &mut peer, &thread);
-    assert_eq!(submit(&mut peer, &thread, "two", "joined")["id"], running.as_str());
+    assert_eq!(submit(&mut peer, &thread, "slow: 1s\ntwo", "joined")["id"], running.as_str());
     let stored = turns(&mut peer, &thread);
     let said = stored[0]["items"].as_array().expect("items").iter();
     assert_eq!((stored.len(), said.filter(|item| item["type"] == "userMessage").count()), (1, 2));

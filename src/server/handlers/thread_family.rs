@@ -15,7 +15,9 @@ use crate::server::dispatch::Caller;
 use crate::server::processor::Processor;
 use crate::server::threads::{Idle, LoadedThread, Waiting};
 use crate::server::{PROTOCOL_RELEASE, view};
-use crate::store::{Database, ItemRecord, LatestCursors, StoreError, ThreadRecord, TurnRecord};
+use crate::store::{
+    ConversationEntry, Database, ItemRecord, LatestCursors, StoreError, ThreadRecord, TurnRecord,
+};
 
 fn no_rollout(id: ThreadId) -> RpcError {
     thread_not_found(format!("no rollout found for thread id {id}"))
@@ -143,6 +145,7 @@ pub(in crate::server) fn delete(
 struct Source {
     record: ThreadRecord,
     turns: Vec<(TurnRecord, Vec<ItemRecord>)>,
+    conversation: Vec<ConversationEntry>,
 }
 
 /// `thread/fork`: a new thread with the turns of another. A turn that runs in the source shows as
@@ -167,7 +170,8 @@ pub(in crate::server) fn fork(
     let read = move |database: &Database| {
         let Some(record) = database.thread(&text)?.filter(|record| !record.archived) else { return Ok(None) };
         let turns = cut(database.all_turns(&text)?, last.as_deref(), before.as_deref());
-        Ok(Some(turns.map(|turns| Source { record, turns })))
+        let conversation = database.conversation_entries(&text)?;
+        Ok(Some(turns.map(|turns| Source { record, turns, conversation })))
     };
     processor.read_then(&store, reply, read, move |processor, reply, source| match source {
         None => reply.refuse(no_rollout(id)),
@@ -243,6 +247,7 @@ fn write_fork(
         database.insert_thread(&record)?;
         database.claim(&record.id)?;
         database.append_turns(&record.id, &source.turns, now)?;
+        database.copy_conversation(&record.id, &source.conversation)?;
         let turns = if exclude_turns { Vec::new() } else { database.all_turns(&record.id)? };
         let turns = view::turns(&turns, TurnItemsView::Full, view::Running::Nowhere)?;
         Ok((record, turns))

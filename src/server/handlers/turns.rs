@@ -55,7 +55,7 @@ fn begin(processor: &mut Processor, params: TurnStartParams, reply: Reply) {
         }
         let input =
             NewInput { content: params.input.clone(), client_id: params.client_user_message_id.clone() };
-        return match turn.handle.mailbox.put(input) {
+        return match turn.handle.steer(input) {
             Ok(()) => {
                 turn.submissions.extend(params.client_user_message_id);
                 let turn = begun(turn.id);
@@ -94,9 +94,12 @@ fn begin(processor: &mut Processor, params: TurnStartParams, reply: Reply) {
             .token_usage
             .as_ref()
             .map_or_else(TokenUsageBreakdown::default, |usage| usage.total),
+        output_schema: params.output_schema,
+        tools: Vec::new(),
         store: thread.store.clone(),
         model: model_for(&processor.services.offline, &thread.settings.model_provider),
         sink: processor.services.events.turn_sink(),
+        timer: processor.services.timer.clone(),
         clock: processor.services.clock.clone(),
     };
     match agent::start(work) {
@@ -224,7 +227,7 @@ pub(in crate::server) fn steer(
         return Ok(TurnSteerResponse { turn_id: running });
     }
     let input = NewInput { content: params.input, client_id: params.client_user_message_id.clone() };
-    match turn.handle.mailbox.put(input) {
+    match turn.handle.steer(input) {
         Ok(()) => {
             turn.submissions.extend(params.client_user_message_id);
             Ok(TurnSteerResponse { turn_id: running })

@@ -1,5 +1,6 @@
 //! Tests of the store, by concern, and what they share.
 
+mod conversation;
 mod leases;
 mod paging;
 mod searching;

@@ -337,7 +337,7 @@ fn what_is_not_there_is_named() {
     let database = conversation();
     let missing = |what, id: &str| StoreError::NotFound { what, id: id.to_owned() };
     assert_eq!(database.turns_page("z", &TurnQuery::default()), Err(missing("thread", "z")));
-    assert_eq!(database.history("z"), Err(missing("thread", "z")));
+    assert_eq!(database.conversation("z"), Err(missing("thread", "z")));
     assert_eq!(database.items_by_id("a", "t9", &["u1"]), Err(missing("turn", "t9")));
     assert_eq!(missing("thread", "z").to_string(), "thread not found: z");
 }

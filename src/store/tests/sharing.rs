@@ -31,7 +31,7 @@ fn a_fresh_folder_is_private_and_the_database_configured() {
     assert_eq!(pragma(&database, "user_version"), schema::VERSION.into());
     drop(database);
     let database = Database::open(&dir).expect("it opens again");
-    assert_eq!(database.history("a").expect("it is kept").len(), 1);
+    assert_eq!(database.conversation("a").expect("it is kept").items.len(), 1);
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn readers_go_on_while_another_process_holds_the_write_lock() {
     insert(&mut database, &thread("a", /*at_ms*/ 1));
     let other = open(&folder);
     other.connection.execute_batch("BEGIN IMMEDIATE; DELETE FROM threads;").expect("it writes");
-    assert_eq!(database.history("a").expect("it is readable").len(), 1);
+    assert_eq!(database.conversation("a").expect("it is readable").items.len(), 1);
     // And the writer's wait has an end with a clear error.
     database.connection.busy_timeout(std::time::Duration::ZERO).expect("it is set");
     assert_eq!(database.set_name("a", Some("x")), Err(StoreError::Busy));
@@ -165,7 +165,7 @@ fn what_was_acknowledged_survives_a_kill_and_what_was_not_is_gone() {
     child.wait().expect("it is dead");
     assert!(inside, "the child did not come to its transaction");
     let database = open(&folder);
-    assert_eq!(database.history("kept").expect("it was acknowledged").len(), 1);
+    assert_eq!(database.conversation("kept").expect("it was acknowledged").items.len(), 1);
     assert_eq!(database.thread("lost"), Ok(None));
     assert_eq!(pragma(&database, "integrity_check"), "ok".to_owned().into());
 }

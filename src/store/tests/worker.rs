@@ -201,7 +201,7 @@ fn while_another_process_writes_for_long_writes_are_refused_and_reads_go_on() {
         move |result| drop(told.send((number, result)))
     };
     handle.write(|database| add(database, /*number*/ 2), to(0)).expect("there is room");
-    handle.read(|database| database.history("a1").map(drop), to(1)).expect("there is room");
+    handle.read(|database| database.conversation("a1").map(drop), to(1)).expect("there is room");
     drop(release);
     assert_eq!(results.recv(), Ok((0, Err(StoreError::Busy))));
     assert_eq!(results.recv(), Ok((1, Ok(()))));

@@ -92,7 +92,7 @@ fn deleting_a_thread_deletes_its_turns_and_items_and_no_others() {
         database.connection.query_row(&sql, [], |row| row.get(0)).expect("a count")
     };
     assert_eq!((count("threads"), count("turns"), count("items")), (1, 1, 1));
-    assert_eq!(database.history("b").expect("it is left").len(), 1);
+    assert_eq!(database.conversation("b").expect("it is left").items.len(), 1);
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn putting_an_item_again_replaces_it_in_its_place() {
     assert_eq!(item_ids(&items), ["u1", "u1", "x", "y"]);
     assert_eq!((items[2].kind.as_str(), items[2].body.as_str()), ("plan", "{\"done\":true}"));
     assert_eq!((items[2].started_at_ms, items[2].completed_at_ms), (Some(3), Some(4)));
-    let history = database.history("a").expect("the thread is there");
+    let history = database.conversation("a").expect("the thread is there").items;
     assert_eq!(history[2], HistoryItem { kind: "plan".to_owned(), body: "{\"done\":true}".to_owned() });
     assert_eq!(
         database.put_item("a", &item("t9", "x", "plan")),
@@ -202,7 +202,7 @@ fn turns_are_copied_and_removed_with_their_items() {
     assert_eq!(database.remove_turns_after("a", "t3", /*inclusive*/ false), Ok(1));
     assert_eq!(database.remove_turns_after("a", "t2", /*inclusive*/ true), Ok(2));
     assert_eq!(get(&database, "a").turn_count, 1);
-    assert_eq!(database.history("a").expect("the rest").len(), 2);
+    assert_eq!(database.conversation("a").expect("the rest").items.len(), 2);
     assert_eq!(start(&mut database, "a", "t5", /*at_ms*/ 9, &[]), 2);
     assert!(matches!(
         database.remove_turns_after("a", "t4", /*inclusive*/ true),

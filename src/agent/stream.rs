@@ -1,0 +1,342 @@
+//! Asking the model, and turning what it says into items.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::control::Cut;
+use super::conversation::mend;
+use super::engine::{Answer, Engine};
+use super::event::Change;
+use super::items;
+use super::live::LiveText;
+use super::silence::SilenceWatch;
+use super::stop::Stop;
+use crate::limits;
+use crate::model::{Cancel, Content, InputItem, ModelError, ModelEvent, ModelFailure, Role, ToolCall};
+use crate::proto::{
+    AgentMessageDelta, CodexErrorInfo, ErrorNotification, MessagePhase, ReasoningSummaryPartAdded,
+    ReasoningSummaryTextDelta, ReasoningTextDelta, TurnError,
+};
+
+/// What the model is saying.
+pub(super) enum Open {
+    Message(OpenMessage),
+    Thought(OpenThought),
+}
+
+pub(super) struct OpenMessage {
+    /// As the model calls it; the item has an id of its own, because models number per answer.
+    model_id: String,
+    item_id: String,
+    started_at_ms: i64,
+    phase: Option<MessagePhase>,
+    text: LiveText,
+}
+
+pub(super) struct OpenThought {
+    model_id: String,
+    item_id: String,
+    started_at_ms: i64,
+    summary: Vec<String>,
+    content: Vec<String>,
+}
+
+/// Why an answer broke off.
+enum Broken {
+    /// Somebody stopped it.
+    Cancelled,
+    /// The model failed.
+    Failed(Box<ModelFailure>),
+    /// Something else did.
+    Stop(Stop),
+}
+
+impl From<ModelError> for Broken {
+    fn from(error: ModelError) -> Self {
+        match error {
+            ModelError::Cancelled => Self::Cancelled,
+            ModelError::Failed(failure) => Self::Failed(failure),
+        }
+    }
+}
+
+impl<E: Into<Stop>> From<E> for Broken {
+    fn from(error: E) -> Self {
+        Self::Stop(error.into())
+    }
+}
+
+impl Engine {
+    /// Asks the model, again if it can be expected to help.
+    pub(super) fn ask_model(&mut self) -> Result<Answer, Stop> {
+        let retries_max = self.work.model.stream_retries_max();
+        let mut retries = 0;
+        loop {
+            let cancel = self.control.begin_answer();
+            // Whoever steers after this look cuts the answer that begins here.
+            self.take_input()?;
+            let mut calls = Vec::new();
+            let broken = match self.read_answer(&cancel, &mut calls) {
+                Ok(()) => {
+                    self.control.end_answer();
+                    return Ok(Answer { calls, cut: false });
+                }
+                Err(broken) => broken,
+            };
+            // What the model had said when it was stopped is kept.
+            self.close_open(/*broken*/ true)?;
+            mend(&mut self.request.input);
+            match broken {
+                Broken::Stop(stop) => return Err(stop),
+                Broken::Failed(failure) => match failure.retry {
+                    Some(retry) if retries < retries_max => {
+                        retries += 1;
+                        self.tell_retry(&failure, retries, retries_max)?;
+                        if cancel.wait(self.pause(retries, retry.after)) {
+                            self.control.end_answer();
+                            continue;
+                        }
+                    }
+                    _ => return Err((*failure).into()),
+                },
+                Broken::Cancelled => {}
+            }
+            return match self.control.end_answer() {
+                _ if self.control.is_interrupted() => Err(Stop::Interrupted),
+                Some(Cut::Steered) => Ok(Answer { calls: Vec::new(), cut: true }),
+                Some(Cut::Silent) => Err(Stop::Failed(Box::new(TurnError {
+                    message: format!(
+                        "the model has said nothing for {} seconds; the turn was given up",
+                        limits::TURN_SILENCE_MAX.as_secs()
+                    ),
+                    codex_error_info: Some(CodexErrorInfo::ResponseStreamDisconnected {
+                        http_status_code: None,
+                    }),
+                    ..TurnError::default()
+                }))),
+                None => Err(Stop::Interrupted),
+            };
+        }
+    }
+
+    fn tell_retry(&self, failure: &ModelFailure, retry: u32, retries_max: u32) -> Result<(), Stop> {
+        let http_status_code = failure.http_status_code();
+        let error = TurnError {
+            message: format!("Reconnecting... {retry}/{retries_max}"),
+            codex_error_info: Some(CodexErrorInfo::ResponseStreamDisconnected { http_status_code }),
+            additional_details: Some(failure.message.clone()),
+            misalignment: None,
+        };
+        let (thread_id, turn_id) = (self.teller.thread(), self.teller.turn());
+        let told = ErrorNotification { error: &error, will_retry: true, thread_id, turn_id };
+        Ok(self.teller.notify(&told)?)
+    }
+
+    /// How long to wait before the `retry`th try, from 1: as long as the provider asks for, or twice as long
+    /// each time, with some chance in it so that many clients do not come back together.
+    fn pause(&self, retry: u32, asked: Option<Duration>) -> Duration {
+        if let Some(asked) = asked {
+            return asked.min(limits::TURN_RETRY_PAUSE_ASKED_MAX);
+        }
+        let doubled = limits::TURN_RETRY_PAUSE.saturating_mul(1 << (retry - 1).min(16));
+        // The last two bytes of a random id: from 90 to 110 percent.
+        let chance = Uuid::new_v4().as_u128() % 21;
+        doubled.min(limits::TURN_RETRY_PAUSE_MAX) * (90 + chance as u32) / 100
+    }
+
+    fn read_answer(&mut self, cancel: &Cancel, calls: &mut Vec<ToolCall>) -> Result<(), Broken> {
+        let watch = SilenceWatch::start(&self.work.timer, Arc::clone(&self.control));
+        let mut stream = self.work.model.stream(&self.request, cancel)?;
+        while let Some(event) = stream.next(cancel)? {
+            watch.heard();
+            self.on_event(event, calls)?;
+        }
+        self.close_open(/*broken*/ false)?;
+        Ok(())
+    }
+
+    fn on_event(&mut self, event: ModelEvent, calls: &mut Vec<ToolCall>) -> Result<(), Stop> {
+        match event {
+            ModelEvent::TextDelta { id, delta } => self.message_grows(id, &delta),
+            ModelEvent::MessageStarted { id, phase } => self.open_message(id, phase),
+            ModelEvent::MessageDone { id, text, phase } => self.message_done(id, text, phase),
+            ModelEvent::ReasoningStarted { id } => self.thought(id).map(|_| ()),
+            ModelEvent::SummaryPartAdded { id, index } => {
+                let thought = self.thought(id)?;
+                part(&mut thought.summary, index);
+                let item_id = thought.item_id.clone();
+                let (thread_id, turn_id) = (self.teller.thread(), self.teller.turn());
+                let added =
+                    ReasoningSummaryPartAdded { thread_id, turn_id, item_id: &item_id, summary_index: index };
+                Ok(self.teller.notify(&added)?)
+            }
+            ModelEvent::SummaryDelta { id, index, delta } => {
+                let thought = self.thought(id)?;
+                if let Some(part) = part(&mut thought.summary, index) {
+                    part.push_str(&delta);
+                }
+                let item_id = thought.item_id.clone();
+                let grown = ReasoningSummaryTextDelta {
+                    thread_id: self.teller.thread(),
+                    turn_id: self.teller.turn(),
+                    item_id: &item_id,
+                    delta: &delta,
+                    summary_index: index,
+                };
+                Ok(self.teller.notify(&grown)?)
+            }
+            ModelEvent::ReasoningDelta { id, index, delta } => {
+                let thought = self.thought(id)?;
+                if let Some(part) = part(&mut thought.content, index) {
+                    part.push_str(&delta);
+                }
+                let item_id = thought.item_id.clone();
+                let grown = ReasoningTextDelta {
+                    thread_id: self.teller.thread(),
+                    turn_id: self.teller.turn(),
+                    item_id: &item_id,
+                    delta: &delta,
+                    content_index: index,
+                };
+                Ok(self.teller.notify(&grown)?)
+            }
+            ModelEvent::ReasoningDone { id, summary, content, encrypted } => {
+                self.thought(id)?;
+                let Some(Open::Thought(thought)) = self.open.take() else { return Ok(()) };
+                let id = thought.model_id.clone();
+                let entry = InputItem::Reasoning {
+                    id,
+                    summary: summary.clone(),
+                    content: content.clone(),
+                    encrypted,
+                };
+                self.complete_thought(thought, summary, content, Some(entry))
+            }
+            ModelEvent::ToolCall(call) => {
+                self.close_open(/*broken*/ false)?;
+                let entry = InputItem::ToolCall(call.clone());
+                self.teller.keep(std::slice::from_ref(&entry), /*starts_over*/ false)?;
+                self.request.input.push(entry);
+                calls.push(call);
+                Ok(())
+            }
+            ModelEvent::Completed { usage } => {
+                self.uncounted = Some(usage);
+                Ok(())
+            }
+        }
+    }
+
+    fn message_grows(&mut self, model_id: String, delta: &str) -> Result<(), Stop> {
+        if !matches!(&self.open, Some(Open::Message(open)) if open.model_id == model_id) {
+            self.open_message(model_id, /*phase*/ None)?;
+        }
+        let Some(Open::Message(OpenMessage { item_id, text, .. })) = &self.open else { return Ok(()) };
+        let grown_to = text.push(delta);
+        let (thread_id, turn_id) = (self.teller.thread(), self.teller.turn());
+        let grown = AgentMessageDelta { thread_id, turn_id, item_id, delta };
+        let notification = self.teller.encode(&grown);
+        Ok(self.teller.tell(Change::TextGrew(grown_to), notification)?)
+    }
+
+    fn message_done(
+        &mut self,
+        model_id: String,
+        text: String,
+        phase: Option<MessagePhase>,
+    ) -> Result<(), Stop> {
+        if !matches!(&self.open, Some(Open::Message(open)) if open.model_id == model_id) {
+            self.open_message(model_id, phase)?;
+        }
+        match self.open.take() {
+            Some(Open::Message(open)) => {
+                let phase = phase.or(open.phase);
+                self.complete_message(OpenMessage { phase, ..open }, text)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn open_message(&mut self, model_id: String, phase: Option<MessagePhase>) -> Result<(), Stop> {
+        self.close_open(/*broken*/ false)?;
+        let item_id = format!("msg_{}", Uuid::now_v7().simple());
+        let started_at_ms = self.teller.now_ms();
+        self.teller.start_item(items::agent_message(item_id.clone(), String::new(), phase), started_at_ms)?;
+        let text = LiveText::default();
+        self.open = Some(Open::Message(OpenMessage { model_id, item_id, started_at_ms, phase, text }));
+        Ok(())
+    }
+
+    fn complete_message(&mut self, open: OpenMessage, text: String) -> Result<(), Stop> {
+        let content = vec![Content::Text { text: text.clone() }];
+        let entry = InputItem::Message { role: Role::Assistant, content, phase: open.phase };
+        let body = items::agent_message(open.item_id, text, open.phase);
+        let item = self.teller.complete_item(body, open.started_at_ms, std::slice::from_ref(&entry))?;
+        self.request.input.push(entry);
+        self.last_message = Some(item);
+        Ok(())
+    }
+
+    /// The thought of this name, begun if it was not.
+    fn thought(&mut self, model_id: String) -> Result<&mut OpenThought, Stop> {
+        if !matches!(&self.open, Some(Open::Thought(open)) if open.model_id == model_id) {
+            self.close_open(/*broken*/ false)?;
+            let item_id = format!("rs_{}", Uuid::now_v7().simple());
+            let started_at_ms = self.teller.now_ms();
+            self.teller
+                .start_item(items::reasoning(item_id.clone(), Vec::new(), Vec::new()), started_at_ms)?;
+            let (summary, content) = (Vec::new(), Vec::new());
+            let thought = OpenThought { model_id, item_id, started_at_ms, summary, content };
+            self.open = Some(Open::Thought(thought));
+        }
+        match &mut self.open {
+            Some(Open::Thought(open)) => Ok(open),
+            _ => Err(Stop::internal("a thought that was begun is gone; this is a bug of the server")),
+        }
+    }
+
+    fn complete_thought(
+        &mut self,
+        open: OpenThought,
+        summary: Vec<String>,
+        content: Vec<String>,
+        entry: Option<InputItem>,
+    ) -> Result<(), Stop> {
+        let body = items::reasoning(open.item_id, summary, content);
+        self.teller.complete_item(body, open.started_at_ms, entry.as_slice())?;
+        self.request.input.extend(entry);
+        Ok(())
+    }
+
+    /// Completes what the model was saying with what was heard of it. What broke off in the middle of a
+    /// thought is not said to the model again: only a whole thought can be given back.
+    fn close_open(&mut self, broken: bool) -> Result<(), Stop> {
+        match self.open.take() {
+            None => Ok(()),
+            Some(Open::Message(open)) => {
+                let text = open.text.all();
+                self.complete_message(open, text)
+            }
+            Some(Open::Thought(mut open)) => {
+                if broken {
+                    tracing::debug!(id = open.model_id, "a thought broke off");
+                }
+                let (summary, content) =
+                    (std::mem::take(&mut open.summary), std::mem::take(&mut open.content));
+                self.complete_thought(open, summary, content, /*entry*/ None)
+            }
+        }
+    }
+}
+
+/// The part of a thought with this number, made if it is not there. None for a number that no honest model
+/// uses.
+fn part(parts: &mut Vec<String>, index: i64) -> Option<&mut String> {
+    let index = usize::try_from(index).ok().filter(|index| *index < limits::THOUGHT_PARTS_MAX)?;
+    if parts.len() <= index {
+        parts.resize_with(index + 1, String::new);
+    }
+    parts.get_mut(index)
+}
