@@ -80,7 +80,7 @@
 //! | 9 | [`server`] |
 //! | 8 | [`agent`] |
 //! | 7 | [`model`] |
-//! | 6 | [`net`], [`store`], [`patch`], [`exec`] |
+//! | 6 | [`net`], [`sandbox`], [`store`], [`patch`], [`exec`] |
 //! | 5 | [`proto`] |
 //! | 4 | [`rpc`] |
 //! | 3 | [`queue`], [`timer`] |
@@ -112,6 +112,7 @@ pub mod proto;
 pub mod queue;
 pub mod rpc;
 pub mod run;
+pub mod sandbox;
 pub mod server;
 pub mod store;
 pub mod sync;

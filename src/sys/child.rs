@@ -8,12 +8,14 @@
 //!
 //! It may not know the protocol.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use rustix::process::{
     Pid, PidfdFlags, Resource, Rlimit, Signal, WaitId, WaitIdOptions, getrlimit, kill_process_group,
@@ -89,7 +91,7 @@ const NOT_INHERITED: [&str; 4] = ["LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID", 
 /// The operating system's refusal, as the child would tell it: no such program, no such folder, not
 /// executable, out of descriptors or processes.
 pub fn start(spec: &ChildSpec<'_>) -> io::Result<Child> {
-    let ends = Ends::open(spec)?;
+    let (ours, theirs) = Ends::open(spec)?;
     let mut command = Command::new(spec.program);
     command.args(spec.args).current_dir(spec.cwd);
     for name in NOT_INHERITED {
@@ -101,9 +103,47 @@ pub fn start(spec: &ChildSpec<'_>) -> io::Result<Child> {
             None => command.env_remove(name),
         };
     }
-    command.stdin(ends.child.0).stdout(ends.child.1).stderr(ends.child.2);
-    let has_terminal = spec.terminal.is_some();
-    let limits = spec.limits;
+    command.stdin(theirs.stdin).stdout(theirs.stdout).stderr(theirs.stderr);
+    run(command, ours, spec.terminal.is_some(), spec.limits)
+}
+
+/// Starts a helper that is to become the child later, under the same process id. It begins with an empty
+/// environment and `channel` as its input; the input that is meant for the child is given back, and so are
+/// the folder, the environment ([`environment`]) and the limits left to the helper.
+///
+/// # Errors
+/// As of [`start`], about the helper.
+pub fn start_helper(
+    spec: &ChildSpec<'_>,
+    helper: &Path,
+    argument: &str,
+    channel: OwnedFd,
+) -> io::Result<(Child, OwnedFd)> {
+    let (ours, theirs) = Ends::open(spec)?;
+    let mut command = Command::new(helper);
+    command.arg0("app-server").arg(argument).env_clear();
+    command.stdin(channel).stdout(theirs.stdout).stderr(theirs.stderr);
+    let child = run(command, ours, spec.terminal.is_some(), ChildLimits::default())?;
+    Ok((child, theirs.stdin))
+}
+
+/// The environment of a child with these changes.
+#[must_use]
+pub fn environment(changes: &[(OsString, Option<OsString>)]) -> Vec<(OsString, OsString)> {
+    let mut all: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
+    for name in NOT_INHERITED {
+        all.remove(OsStr::new(name));
+    }
+    for (name, value) in changes {
+        match value {
+            Some(value) => all.insert(name.clone(), value.clone()),
+            None => all.remove(name),
+        };
+    }
+    all.into_iter().collect()
+}
+
+fn run(mut command: Command, ours: Ends, has_terminal: bool, limits: ChildLimits) -> io::Result<Child> {
     let server = rustix::process::getpid();
     // SAFETY: between fork and exec only system calls are made, on numbers that were there before the fork:
     // no allocation, no lock, no other memory is touched.
@@ -114,7 +154,7 @@ pub fn start(spec: &ChildSpec<'_>) -> io::Result<Child> {
     // The child's ends were in `command`, which has to go: otherwise the outputs never end.
     drop(command);
     match pidfd_open(pid, PidfdFlags::empty()) {
-        Ok(pidfd) => Ok(Child { pid, pidfd, stdin: ends.stdin, stdout: ends.stdout, stderr: ends.stderr }),
+        Ok(pidfd) => Ok(Child { pid, pidfd, stdin: ours.stdin, stdout: ours.stdout, stderr: ours.stderr }),
         Err(error) => {
             signal_group(pid, Signal::KILL);
             let _ = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED);
@@ -132,10 +172,21 @@ fn prepare(server: Pid, has_terminal: bool, limits: ChildLimits) -> io::Result<(
     }
     rustix::process::setsid()?;
     if has_terminal {
-        rustix::process::ioctl_tiocsctty(rustix::stdio::stdin())?;
+        // Any of its three is the terminal, but a helper has something else as its input.
+        rustix::process::ioctl_tiocsctty(rustix::stdio::stdout())?;
     }
     default_signals();
     rlimit::restore_open_files()?;
+    apply_limits(limits)?;
+    close_at_exec();
+    Ok(())
+}
+
+/// Limits this process and what it starts. It only makes system calls.
+///
+/// # Errors
+/// The operating system's refusal.
+pub fn apply_limits(limits: ChildLimits) -> io::Result<()> {
     let set = |resource, value: Option<u64>, beyond: u64| match value {
         None => Ok(()),
         Some(value) => {
@@ -149,7 +200,6 @@ fn prepare(server: Pid, has_terminal: bool, limits: ChildLimits) -> io::Result<(
     set(Resource::As, limits.address_space_bytes, /*beyond*/ 0)?;
     set(Resource::Nofile, limits.open_files, /*beyond*/ 0)?;
     set(Resource::Nproc, limits.processes, /*beyond*/ 0)?;
-    close_at_exec();
     Ok(())
 }
 
@@ -231,45 +281,48 @@ fn window(rows: u16, columns: u16) -> Winsize {
     Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }
 }
 
-/// The descriptors of both sides.
+/// The server's side of a child's streams.
 struct Ends {
     stdin: Option<OwnedFd>,
     stdout: OwnedFd,
     stderr: Option<OwnedFd>,
-    child: (Stdio, Stdio, Stdio),
+}
+
+/// The child's side.
+struct ChildEnds {
+    stdin: OwnedFd,
+    stdout: OwnedFd,
+    stderr: OwnedFd,
 }
 
 impl Ends {
-    fn open(spec: &ChildSpec<'_>) -> io::Result<Self> {
+    fn open(spec: &ChildSpec<'_>) -> io::Result<(Self, ChildEnds)> {
         match spec.terminal {
             Some((rows, columns)) => Self::terminal(rows, columns),
             None => Self::pipes(spec.stdin),
         }
     }
 
-    fn pipes(with_stdin: bool) -> io::Result<Self> {
+    fn pipes(with_stdin: bool) -> io::Result<(Self, ChildEnds)> {
         let (stdout, child_stdout) = io::pipe()?;
         let (stderr, child_stderr) = io::pipe()?;
         let (child_stdin, stdin) = match with_stdin {
             true => {
                 let (reader, writer) = io::pipe()?;
-                (Stdio::from(reader), Some(OwnedFd::from(writer)))
+                (OwnedFd::from(reader), Some(OwnedFd::from(writer)))
             }
-            false => (Stdio::null(), None),
+            false => (File::open("/dev/null")?.into(), None),
         };
-        let ends = Self {
-            stdin,
-            stdout: stdout.into(),
-            stderr: Some(stderr.into()),
-            child: (child_stdin, child_stdout.into(), child_stderr.into()),
-        };
-        for end in [ends.stdin.as_ref(), Some(&ends.stdout), ends.stderr.as_ref()].into_iter().flatten() {
+        let ours = Self { stdin, stdout: stdout.into(), stderr: Some(stderr.into()) };
+        for end in [ours.stdin.as_ref(), Some(&ours.stdout), ours.stderr.as_ref()].into_iter().flatten() {
             rustix::io::ioctl_fionbio(end, /*value*/ true)?;
         }
-        Ok(ends)
+        let theirs =
+            ChildEnds { stdin: child_stdin, stdout: child_stdout.into(), stderr: child_stderr.into() };
+        Ok((ours, theirs))
     }
 
-    fn terminal(rows: u16, columns: u16) -> io::Result<Self> {
+    fn terminal(rows: u16, columns: u16) -> io::Result<(Self, ChildEnds)> {
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let ours = openpt(flags)?;
         grantpt(&ours)?;
@@ -278,7 +331,7 @@ impl Ends {
         tcsetwinsize(&ours, window(rows, columns))?;
         rustix::io::ioctl_fionbio(&ours, /*value*/ true)?;
         let writing = ours.as_fd().try_clone_to_owned()?;
-        let child = (Stdio::from(theirs.try_clone()?), Stdio::from(theirs.try_clone()?), theirs.into());
-        Ok(Self { stdin: Some(writing), stdout: ours, stderr: None, child })
+        let theirs = ChildEnds { stdin: theirs.try_clone()?, stdout: theirs.try_clone()?, stderr: theirs };
+        Ok((Self { stdin: Some(writing), stdout: ours, stderr: None }, theirs))
     }
 }

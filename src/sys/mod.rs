@@ -5,6 +5,8 @@
 pub mod activation;
 pub mod child;
 pub mod memory;
+#[cfg(target_os = "linux")]
+pub mod namespace;
 pub mod notify;
 pub mod poller;
 pub mod rlimit;

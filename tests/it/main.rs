@@ -14,6 +14,7 @@ mod lists;
 mod pipe;
 mod proto_wire;
 mod providers;
+mod sandbox;
 mod schedules;
 mod schema_checker;
 mod steering;

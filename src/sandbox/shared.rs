@@ -1,0 +1,47 @@
+//! One sandbox for all who start commands, probed once.
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use super::{Confinement, Sandbox, SandboxError, Settings};
+use crate::proto::SandboxPolicy;
+
+/// The sandbox of a server. It is probed by whoever needs it first, and everybody else waits for that. Clones
+/// share it.
+#[derive(Debug, Clone)]
+pub struct SharedSandbox(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    settings: Settings,
+    probed: OnceLock<Sandbox>,
+}
+
+impl SharedSandbox {
+    /// One that is not probed yet.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self(Arc::new(Inner { settings, probed: OnceLock::new() }))
+    }
+
+    /// What can be enforced; waits a few milliseconds for the probe if that is not known yet, so it is not
+    /// for the processor.
+    #[must_use]
+    pub fn wait(&self) -> &Sandbox {
+        self.0.probed.get_or_init(|| Sandbox::probe(self.0.settings.clone()))
+    }
+
+    /// What can be enforced, if that is known by now.
+    #[must_use]
+    pub fn get(&self) -> Option<&Sandbox> {
+        self.0.probed.get()
+    }
+
+    /// As [`Sandbox::confine`], after [`Self::wait`].
+    ///
+    /// # Errors
+    /// The policy cannot be enforced here.
+    pub fn confine(&self, policy: &SandboxPolicy, cwd: &Path) -> Result<Confinement, SandboxError> {
+        self.wait().confine(policy, cwd)
+    }
+}
