@@ -92,6 +92,11 @@ pub const TURN_INPUT_CHARS_MAX: usize = 1_048_576;
 /// Requests to clients (approvals, questions, tool calls) that are open at once in one thread. Above it the
 /// request counts as failed, and the model is told so.
 pub const ASKS_OPEN_MAX: usize = 64;
+/// Commands, and files, that a client has allowed while one thread is loaded. Above it nothing more is
+/// remembered, and it is asked again.
+pub const SESSION_APPROVALS_MAX: usize = 1024;
+/// Bytes of the file of commands that are allowed for good. Above it no rule is kept, and it is asked again.
+pub const COMMAND_RULES_BYTES_MAX: usize = MIB;
 /// Entries of `optOutNotificationMethods` that are kept for one connection.
 pub const OPT_OUT_METHODS_MAX: usize = 1024;
 /// Page size when a list request names none.

@@ -3,7 +3,9 @@
 //! It knows the model, the store and the protocol's items, and no connection: what happens in a turn is
 //! told as [`TurnEvent`]s, in order, to whoever started it. Each running turn has a worker of its own.
 
+mod approvals;
 mod ask;
+mod command_rules;
 mod control;
 mod conversation;
 mod engine;
@@ -24,7 +26,12 @@ mod usage;
 #[cfg(test)]
 mod tests;
 
+pub use approvals::{
+    Allowed, Approvals, Decided, ESCALATION_REFUSED, PATCH_REFUSED, Verdict, WantedCommand, judge_command,
+    judge_patch, proposed_rule,
+};
 pub use ask::{Answered, Ask, Asker, Opening, Outcome, OutcomeSender};
+pub use command_rules::CommandRules;
 pub use event::{Change, Encoded, EventSink, ListenerGone, TurnEvent};
 pub use ids::{ThreadId, TurnId};
 pub use items::{preview, text_chars};

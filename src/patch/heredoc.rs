@@ -98,6 +98,13 @@ fn document(text: &str) -> Option<String> {
     None
 }
 
+/// The words of a command that is nothing but words: no operator, and nothing that needs a shell to be
+/// understood.
+#[must_use]
+pub fn plain_words(text: &str) -> Option<Vec<String>> {
+    words(text).filter(|(_, rest)| rest.is_empty()).map(|(words, _)| words)
+}
+
 /// The words of a simple command up to the first operator, and the rest from there. None if a word needs a
 /// shell to be understood.
 fn words(text: &str) -> Option<(Vec<String>, &str)> {
