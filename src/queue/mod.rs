@@ -4,11 +4,13 @@
 //! in bytes, and says what happens when it is full.
 
 mod credit;
+mod fair;
 mod inbox;
 mod mailbox;
 mod outbox;
 
 pub use credit::{Charge, Credit};
+pub use fair::{Access, FairFull, FairLimits, FairQueue, Held, Key, Turn};
 pub use inbox::{Entry, Inbox, InboxDrain, InboxPort, Refused};
 pub use mailbox::{Mailbox, Undelivered};
 pub use outbox::{Batch, Closing, Next, Outbox, OutboxDrain, OutboxLimits, Overflow, Pushed};

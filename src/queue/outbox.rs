@@ -69,6 +69,14 @@ pub struct Batch {
     /// Whole messages.
     pub data: Vec<Bytes>,
     data_bytes: usize,
+    data_charged: usize,
+}
+
+/// A message on the data lane.
+struct Queued {
+    message: Bytes,
+    /// Bytes that count against the bound.
+    charged: usize,
 }
 
 /// What the writer does after it wrote the batch.
@@ -93,7 +101,7 @@ struct Shared {
 #[derive(Default)]
 struct State {
     control: VecDeque<Bytes>,
-    data: VecDeque<Bytes>,
+    data: VecDeque<Queued>,
     /// Messages and bytes on the data lane, counting those that the writer is writing.
     messages: usize,
     bytes: usize,
@@ -128,6 +136,17 @@ impl Outbox {
 
     /// Puts a whole message at the end of the data lane.
     pub fn push(&self, message: Bytes) -> Pushed {
+        let charged = message.len();
+        self.push_charged(message, charged)
+    }
+
+    /// Like [`Self::push`] for a message whose bytes somebody else counts and bounds until the last copy of
+    /// it is dropped: it counts as one message without bytes.
+    pub fn push_held(&self, message: Bytes) -> Pushed {
+        self.push_charged(message, /*charged*/ 0)
+    }
+
+    fn push_charged(&self, message: Bytes, charged: usize) -> Pushed {
         let shared = &*self.0;
         let mut state = lock(&shared.state);
         loop {
@@ -136,8 +155,7 @@ impl Outbox {
             }
             // One message is always let in, however large: it has passed the message limit elsewhere.
             let fits = state.messages == 0
-                || (state.messages < shared.limits.messages
-                    && state.bytes + message.len() <= shared.limits.bytes);
+                || (state.messages < shared.limits.messages && state.bytes + charged <= shared.limits.bytes);
             if fits {
                 break;
             }
@@ -151,8 +169,8 @@ impl Outbox {
             }
         }
         state.messages += 1;
-        state.bytes += message.len();
-        state.data.push_back(message);
+        state.bytes += charged;
+        state.data.push_back(Queued { message, charged });
         shared.wake_writer(&mut state);
         Pushed::Queued
     }
@@ -208,8 +226,8 @@ impl Outbox {
 
 impl Shared {
     fn cut(&self, state: &mut State, closing: Closing) {
-        for message in state.data.drain(..) {
-            state.bytes -= message.len();
+        for queued in state.data.drain(..) {
+            state.bytes -= queued.charged;
             state.messages -= 1;
         }
         // A burst may have grown the ring; the connection is over, so give it back.
@@ -235,7 +253,7 @@ impl OutboxDrain {
         let mut state = lock(&shared.state);
         if !batch.data.is_empty() {
             state.messages -= batch.data.len();
-            state.bytes -= batch.data_bytes;
+            state.bytes -= batch.data_charged;
             if shared.limits.overflow == Overflow::Wait {
                 shared.room.notify_all();
             }
@@ -247,12 +265,13 @@ impl OutboxDrain {
         }
         state.writer_waits = false;
         batch.control.extend(state.control.drain(..));
-        while let Some(message) = state.data.front() {
+        while let Some(Queued { message, charged }) = state.data.front() {
             if !batch.data.is_empty() && batch.data_bytes + message.len() > bytes_max {
                 break;
             }
             batch.data_bytes += message.len();
-            batch.data.extend(state.data.pop_front());
+            batch.data_charged += charged;
+            batch.data.extend(state.data.pop_front().map(|queued| queued.message));
         }
         if state.data.is_empty() && state.data.capacity() > 1024 {
             state.data = VecDeque::new();
@@ -278,7 +297,7 @@ impl Batch {
     fn clear(&mut self) {
         self.control.clear();
         self.data.clear();
-        self.data_bytes = 0;
+        (self.data_bytes, self.data_charged) = (0, 0);
         // An idle connection keeps no large buffer.
         if self.data.capacity() > 256 {
             self.data = Vec::new();
@@ -364,6 +383,22 @@ mod tests {
             Outbox::new(limits(/*messages*/ 8, /*bytes*/ 4, Overflow::Cut(too_slow())));
         assert_eq!(outbox.push(Bytes::from_static(b"larger")), Pushed::Queued);
         assert_eq!(outbox.push(Bytes::from_static(b"x")), Pushed::Dropped);
+    }
+
+    #[test]
+    fn a_message_that_is_counted_elsewhere_takes_no_room() {
+        let (outbox, mut drain) =
+            Outbox::new(limits(/*messages*/ 8, /*bytes*/ 4, Overflow::Cut(too_slow())));
+        for _ in 0..2 {
+            assert_eq!(outbox.push_held(Bytes::from_static(b"larger")), Pushed::Queued);
+            assert_eq!(outbox.push(Bytes::from_static(b"xx")), Pushed::Queued);
+        }
+        let mut batch = Batch::default();
+        drain.next(&mut batch, /*bytes_max*/ 100);
+        assert_eq!((texts(&batch).len(), outbox.bytes_queued()), (4, 4));
+        outbox.push(Bytes::new());
+        drain.next(&mut batch, /*bytes_max*/ 100);
+        assert_eq!(outbox.bytes_queued(), 0);
     }
 
     #[test]

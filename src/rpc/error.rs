@@ -52,6 +52,8 @@ pub enum Reason {
     ActiveWriter,
     /// The server is going down and takes no new work.
     ServerShuttingDown,
+    /// The operating system refused something with a file.
+    FileSystem,
     /// The database refused.
     Store,
     /// The server's own fault.
@@ -79,6 +81,7 @@ impl Reason {
             Self::ThreadNotFound => "threadNotFound",
             Self::ActiveWriter => "activeWriter",
             Self::ServerShuttingDown => "serverShuttingDown",
+            Self::FileSystem => "fileSystem",
             Self::Store => "store",
             Self::Internal => "internal",
         }

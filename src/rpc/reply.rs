@@ -42,6 +42,8 @@ pub struct Reply {
 pub struct Answer {
     reply: Reply,
     message: Bytes,
+    /// Its bytes are counted elsewhere, not in the outbox.
+    held: bool,
 }
 
 impl Reply {
@@ -79,7 +81,13 @@ impl Reply {
             Ok(result) => response(&self.id, &result),
             Err(error) => error_response(Some(&self.id), &error),
         };
-        Answer { reply: self, message }
+        Answer { reply: self, message, held: false }
+    }
+
+    /// An answer that the worker has put together by itself; its bytes are counted and bounded by whoever
+    /// made them, until the last copy of them is dropped.
+    pub fn encoded_and_held(self, message: Bytes) -> Answer {
+        Answer { reply: self, message, held: true }
     }
 
     /// Answers, from the processor.
@@ -98,7 +106,12 @@ impl Answer {
     pub fn send(mut self) {
         self.reply.answered = true;
         // Dropped means that the connection is gone: there is nobody left to answer.
-        self.reply.outbox.push(std::mem::take(&mut self.message));
+        let message = std::mem::take(&mut self.message);
+        if self.held {
+            self.reply.outbox.push_held(message);
+        } else {
+            self.reply.outbox.push(message);
+        }
     }
 }
 
