@@ -33,6 +33,9 @@
 //! | `cN-rd`, `cN-wr` | 1 each per connection | head, upgrade, WebSocket | connection closed |
 //! | `exec-spawn` | 1 | [`exec`]: starts commands, which die with it | its owner lets go |
 //! | `exec-io` | 1 | [`exec`]: inputs, outputs and ends of all running commands | every command is reaped |
+//! | `fs-N` | 0 to `FILE_WORKERS` | [`files`]: reads and writes files; starts when it is needed | its owner lets go |
+//! | `watch`, `notify-rs inoti…` | 0 or 1 each | [`files`]: tells of changes; the second while something is watched | its owner lets go |
+//! | `search-N` | 1 per search | [`files`]: walks folders and ranks what it finds | the search is stopped or answered |
 //! | `turn-XXXXXX` | 1 per running turn | [`agent`]: the turn engine | the turn has ended |
 //! | `tool-N` | 0 to `TURN_TOOLS_AT_ONCE` - 1 per running turn | calls of one answer that run side by side | the calls are done |
 //!
@@ -50,6 +53,11 @@
 //! | worker events | turns, store | processor | `WORKER_EVENTS` | the worker waits |
 //! | control events | signals, drain deadline | processor | `CONTROL_EVENTS` | dropped: the same was said often enough |
 //! | store jobs | processor, turns | store | `STORE_JOBS` | a request is answered -32001, a turn waits |
+//! | file jobs | processor | `fs-N` | `FILE_JOBS`, `FILE_JOB_BYTES`, `FILE_JOBS_PER_CONNECTION` | a request is answered -32001 |
+//! | file contents on their way | `fs-N` | writers | `FILE_ANSWER_BYTES`, `…_PER_CONNECTION` | a read is answered -32001; that client's further reads wait |
+//! | orders for `watch` | processor | `watch` | twice `WATCHES_MAX` | cannot be: a watch is refused before |
+//! | changes seen | `notify-rs inoti…` | `watch` | `WATCH_EVENTS` | every watch tells of its path |
+//! | a session's next query | processor | `search-N` | 1 | the older query is dropped |
 //! | turn mailbox | processor | turn | `TURN_COMMANDS` | the request is answered -32001 |
 //! | commands to start | processor, turns | `exec-spawn` | `COMMANDS_RUNNING_MAX` | the command is refused with -32001 |
 //! | one command's input | processor, turns | `exec-io` | `COMMAND_STDIN_BYTES`, `COMMAND_STDIN_WRITES` | the write is refused with -32001 |
@@ -80,7 +88,7 @@
 //! | 9 | [`server`] |
 //! | 8 | [`agent`] |
 //! | 7 | [`model`] |
-//! | 6 | [`net`], [`sandbox`], [`store`], [`patch`], [`exec`] |
+//! | 6 | [`net`], [`sandbox`], [`store`], [`patch`], [`exec`], [`files`] |
 //! | 5 | [`proto`] |
 //! | 4 | [`rpc`] |
 //! | 3 | [`queue`], [`timer`] |
@@ -103,6 +111,7 @@ pub mod clock;
 pub mod config;
 pub mod error;
 pub mod exec;
+pub mod files;
 pub mod limits;
 pub mod model;
 pub mod net;

@@ -165,6 +165,57 @@ pub const THOUGHT_PARTS_MAX: usize = 4096;
 pub const PICTURE_BYTES_MAX: usize = 10 * MIB;
 /// Largest `SKILL.md` that is read, in bytes. A larger one is left out.
 pub const SKILL_BYTES_MAX: usize = 256 * KIB;
+// ---- files ----
+
+/// Workers for file operations, started as they are needed.
+pub const FILE_WORKERS: usize = 4;
+/// File operations of one connection that run at once. More wait, so that others find a free worker.
+pub const FILE_WORKERS_PER_CONNECTION: usize = 2;
+/// File operations that wait, all connections together. Full: the request is answered -32001.
+pub const FILE_JOBS: usize = 1024;
+/// File operations of one connection that wait. Full: the request is answered -32001.
+pub const FILE_JOBS_PER_CONNECTION: usize = 256;
+/// Bytes of parameters of file operations that wait. Full: the request is answered -32001.
+pub const FILE_JOB_BYTES: usize = 256 * MIB;
+/// Largest file that `fs/readFile` reads, in bytes. Above it: an error that names this limit.
+pub const FILE_READ_BYTES_MAX: u64 = 256 * MIB as u64;
+/// Bytes of answers with file contents that clients have not taken yet, all connections together. Above it
+/// a read is answered -32001.
+pub const FILE_ANSWER_BYTES: usize = 1024 * MIB;
+/// Bytes of answers with file contents that one client has not taken yet, at which its further file
+/// operations wait until it has.
+pub const FILE_ANSWER_BYTES_PER_CONNECTION: usize = 8 * MIB;
+/// Most entries that `fs/readDirectory` lists. Above it: an error that names this limit.
+pub const FILE_DIRECTORY_ENTRIES_MAX: usize = 500_000;
+/// Watches of one connection. Above it `fs/watch` is answered -32001.
+pub const WATCHES_PER_CONNECTION: usize = 1024;
+/// Watches of all connections together. Above it `fs/watch` is answered -32001. Each needs one or two of the
+/// system's own (`fs.inotify.max_user_watches`), fewer where they share folders.
+pub const WATCHES_MAX: usize = 8192;
+/// Changes that wait for the worker of the watches. Above it every watch tells that its path has changed.
+pub const WATCH_EVENTS: usize = 8192;
+/// Paths in one `fs/changed`. More are told as one: the watched path itself.
+pub const WATCH_CHANGED_PATHS_MAX: usize = 4096;
+/// Changes are gathered for this long and told together; the reference's time.
+pub const WATCH_GATHER: Duration = Duration::from_millis(200);
+/// File searches of one connection, sessions included. Above it: -32001.
+pub const SEARCHES_PER_CONNECTION: usize = 8;
+/// File searches of all connections together. Above it: -32001.
+pub const SEARCHES_MAX: usize = 64;
+/// Folders of one search. Above it: -32600.
+pub const SEARCH_ROOTS_MAX: usize = 256;
+/// Bytes of a query. Above it: -32600.
+pub const SEARCH_QUERY_BYTES_MAX: usize = 1024;
+/// Matches that are told.
+pub const SEARCH_MATCHES_MAX: usize = 50;
+/// Files and directories of one search. Above it the search ends with what it has found.
+pub const SEARCH_ENTRIES_MAX: usize = 2_000_000;
+/// Bytes of paths of all searches together. Above it a search ends with what it has found.
+pub const SEARCH_BYTES: usize = 256 * MIB;
+/// Shortest time between two notifications of one session about the same query, but for the last one.
+pub const SEARCH_UPDATE_INTERVAL: Duration = Duration::from_millis(100);
+/// At the end of the process running file operations have this long to end.
+pub const FILE_STOP_DEADLINE: Duration = Duration::from_millis(500);
 
 // ---- deadlines ----
 
@@ -395,6 +446,12 @@ const _: () = assert!(COMMAND_OUTPUT_BYTES <= COMMAND_OUTPUT_BYTES_MAX);
 const _: () = assert!(2 * COMMAND_OUTPUT_BYTES_MAX < OUTBOX_BYTES);
 // What may be under way, as base64 and JSON, leaves most of the smallest outbox of a pipe free.
 const _: () = assert!(2 * COMMANDS_CREDIT_BYTES < OUTBOX_BYTES_STDIO);
+const _: () = assert!(FILE_WORKERS_PER_CONNECTION < FILE_WORKERS && FILE_JOBS_PER_CONNECTION < FILE_JOBS);
+const _: () = assert!(FILE_JOB_BYTES >= MESSAGE_BYTES_MAX);
+// A file of the largest size, in Base64.
+const _: () = assert!(FILE_ANSWER_BYTES as u64 >= FILE_READ_BYTES_MAX / 3 * 4 + 4);
+const _: () = assert!(WATCHES_PER_CONNECTION < WATCHES_MAX && SEARCHES_PER_CONNECTION < SEARCHES_MAX);
+const _: () = assert!(FILE_STOP_DEADLINE.as_millis() < WORKER_STOP_DEADLINE.as_millis());
 // A connection's timer looks at the writer at least this often, so a stall is seen in time.
 const _: () = assert!(PING_INTERVAL.as_millis() < WRITE_STALL_DEADLINE.as_millis());
 const _: () = assert!(PONG_DEADLINE.as_millis() < WRITE_STALL_DEADLINE.as_millis());

@@ -2,9 +2,9 @@
 //! lane, so one owner's long queue costs only itself.
 //!
 //! What is [`Access::Shared`] runs side by side, up to a bound; what is [`Access::Alone`] waits for all
-//! before it, and all after it wait for it: an owner that reads what it has just written finds it. What has a large
-//! result, [`Access::Bulky`], also waits while too many bytes of its owner's results are not taken over yet
-//! ([`Turn::hold`]); other shared work may overtake it.
+//! before it, and all after it wait for it: an owner that reads what it has just written finds it. What has a
+//! large result, [`Access::Bulky`], also waits while too many bytes of its owner's results are not taken over
+//! yet ([`Turn::hold`]); other shared work may overtake it.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;

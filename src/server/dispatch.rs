@@ -2,15 +2,19 @@
 //!
 //! `here` answers in the processor, at once. `store` makes a job for the store worker, which reads and
 //! encodes; the processor only sends. `later` takes the duty to answer along and answers when something has
-//! happened.
+//! happened. `files` decodes, works and answers on a file worker, `shared` beside other work of its client,
+//! `bulky` with a large answer, or `alone`.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::handlers::{catalog, initialize, thread_family, thread_life, thread_lists, thread_search, turns};
+use super::handlers::{
+    catalog, fs, initialize, search, thread_family, thread_life, thread_lists, thread_search, turns, watch,
+};
 use super::processor::Processor;
 use crate::net::ConnectionId;
 use crate::proto::methods;
+use crate::queue::Access;
 use crate::rpc::{Params, Reason, Reply, Request, RpcError, code};
 use crate::store::{Database, StoreError, StoreHandle};
 
@@ -59,6 +63,23 @@ macro_rules! method {
             },
         }
     };
+    (files shared $name:literal $handler:path) => {
+        method!(files (Access::Shared) $name $handler)
+    };
+    (files bulky $name:literal $handler:path) => {
+        method!(files (Access::Bulky) $name $handler)
+    };
+    (files alone $name:literal $handler:path) => {
+        method!(files (Access::Alone) $name $handler)
+    };
+    (files ($access:expr) $name:literal $handler:path) => {
+        Method {
+            name: $name,
+            run: |processor, caller, _, reply, params| {
+                processor.run_on_files(caller, $access, reply, params, $handler);
+            },
+        }
+    };
     (later $name:literal $handler:path) => {
         Method {
             name: $name,
@@ -78,6 +99,19 @@ pub(super) const METHODS: &[Method] = &[
     method!(here "config/read" catalog::config),
     method!(here "configRequirements/read" catalog::config_requirements),
     method!(here "experimentalFeature/list" catalog::experimental_features),
+    method!(files alone "fs/copy" fs::copy),
+    method!(files alone "fs/createDirectory" fs::create_directory),
+    method!(files shared "fs/getMetadata" fs::metadata),
+    method!(files bulky "fs/readDirectory" fs::read_directory),
+    method!(files bulky "fs/readFile" fs::read_file),
+    method!(files alone "fs/remove" fs::remove),
+    method!(here "fs/unwatch" watch::unwatch),
+    method!(later "fs/watch" watch::watch),
+    method!(files alone "fs/writeFile" fs::write_file),
+    method!(later "fuzzyFileSearch" search::search),
+    method!(here "fuzzyFileSearch/sessionStart" search::start),
+    method!(here "fuzzyFileSearch/sessionStop" search::stop),
+    method!(here "fuzzyFileSearch/sessionUpdate" search::update),
     method!(here "hooks/list" catalog::hooks),
     method!(later "initialize" initialize::initialize),
     method!(here "mcpServerStatus/list" catalog::mcp_servers),
@@ -157,8 +191,7 @@ fn decode<P: DeserializeOwned>(
     method: &Method,
     params: Params,
 ) -> Result<P, RpcError> {
-    let text = params.as_ref().map_or("{}", |params| params.get());
-    let decoded = serde_json::from_str::<P>(text).map_err(|error| invalid_params(&error))?;
+    let decoded = decode_params::<P>(&params)?;
     if method.name == "initialize" {
         return Ok(decoded);
     }
@@ -167,9 +200,18 @@ fn decode<P: DeserializeOwned>(
         return Err(not_initialized());
     };
     if !session.is_experimental() {
-        refuse_experimental(method.name, text)?;
+        refuse_experimental(method.name, text(&params))?;
     }
     Ok(decoded)
+}
+
+fn text(params: &Params) -> &str {
+    params.as_ref().map_or("{}", |params| params.get())
+}
+
+/// Decodes the parameters; absent ones are an empty object.
+pub(super) fn decode_params<P: DeserializeOwned>(params: &Params) -> Result<P, RpcError> {
+    serde_json::from_str::<P>(text(params)).map_err(|error| invalid_params(&error))
 }
 
 fn invalid_params(error: &serde_json::Error) -> RpcError {
@@ -180,7 +222,7 @@ fn invalid_params(error: &serde_json::Error) -> RpcError {
     RpcError::invalid_request(format!("Invalid request: {text}")).with(Reason::InvalidParams)
 }
 
-fn not_initialized() -> RpcError {
+pub(super) fn not_initialized() -> RpcError {
     RpcError::invalid_request("Not initialized").with(Reason::NotInitialized)
 }
 

@@ -8,6 +8,7 @@ mod asks;
 mod dispatch;
 mod ending;
 mod event;
+mod files;
 mod handlers;
 mod processor;
 mod session;

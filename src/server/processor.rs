@@ -9,6 +9,7 @@ use super::asks::Asks;
 use super::dispatch::store_refusal;
 use super::ending::Ending;
 use super::event::{Event, EventSender, Events, StopCause};
+use super::files::Files;
 use super::session::Sessions;
 use super::threads::Threads;
 use crate::agent::{Encoded, ThreadId};
@@ -47,6 +48,7 @@ pub struct Processor {
     /// What clients are asked.
     pub(super) asks: Asks,
     pub(super) ending: Ending,
+    pub(super) files: Files,
     /// Workers of turns that have ended or are about to; kept until they have.
     pub(super) leaving: Vec<crate::sys::worker::Worker>,
 }
@@ -62,6 +64,7 @@ impl Processor {
             threads: Threads::default(),
             asks: Asks::default(),
             ending: Ending::new(drain_timeout),
+            files: Files::default(),
             leaving: Vec::new(),
         }
     }
@@ -173,6 +176,7 @@ impl Processor {
         for thread in &session.subscriptions {
             self.unsubscribe(connection, *thread);
         }
+        self.release_files(connection);
         self.on_connection_gone(session.transport);
     }
 

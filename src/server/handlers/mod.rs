@@ -1,13 +1,16 @@
 //! The methods by family. A handler checks, changes the processor's state, and answers; it knows no socket.
 
 pub(super) mod catalog;
+pub(super) mod fs;
 pub(super) mod initialize;
+pub(super) mod search;
 pub(super) mod thread_family;
 pub(super) mod thread_life;
 pub(super) mod thread_lists;
 pub(super) mod thread_search;
 mod thread_settings;
 pub(super) mod turns;
+pub(super) mod watch;
 
 use super::processor::Processor;
 use super::threads::LoadedThread;

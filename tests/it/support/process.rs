@@ -223,6 +223,36 @@ impl Process {
         names
     }
 
+    /// How often its OS threads have gone to sleep or been sent to it.
+    pub(crate) fn wakeups(&self) -> u64 {
+        let tasks = fs::read_dir(self.proc("task")).expect("its workers").flatten();
+        let status = |task: fs::DirEntry| fs::read_to_string(task.path().join("status")).unwrap_or_default();
+        let switches = |status: String| -> u64 {
+            let lines = status.lines().filter_map(|line| line.split_once("voluntary_ctxt_switches:"));
+            lines.filter_map(|(_, count)| count.trim().parse::<u64>().ok()).sum()
+        };
+        tasks.map(|task| switches(status(task))).sum()
+    }
+
+    /// How many watches it has with the system's inotify.
+    pub(crate) fn inotify_watches(&self) -> usize {
+        let infos = fs::read_dir(self.proc("fdinfo")).expect("its descriptors").flatten();
+        let lines = infos.filter_map(|info| fs::read_to_string(info.path()).ok());
+        lines.map(|text| text.lines().filter(|line| line.starts_with("inotify wd:")).count()).sum()
+    }
+
+    /// Looks again and again until something about the process is so.
+    pub(crate) fn until(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
+        let never = crossbeam_channel::never::<()>();
+        let mut waited = Duration::ZERO;
+        while !is_so(self) {
+            const STEP: Duration = Duration::from_millis(10);
+            assert!(waited < PATIENCE, "in vain: {what}; workers: {:?}", self.workers());
+            let _ = never.recv_timeout(STEP);
+            waited += STEP;
+        }
+    }
+
     /// How many descriptors it has open.
     pub(crate) fn descriptors(&self) -> usize {
         fs::read_dir(self.proc("fd")).expect("its descriptors").count()

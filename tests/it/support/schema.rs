@@ -24,6 +24,10 @@ const IRREGULAR_RESPONSES: &[(&str, &str)] = &[
     ("config/value/write", "ConfigWriteResponse"),
     ("configRequirements/read", "ConfigRequirementsReadResponse"),
     ("externalAgentConfig/import/readHistories", "ExternalAgentConfigImportHistoriesReadResponse"),
+    // Published without answers; these are empty objects.
+    ("fuzzyFileSearch/sessionStart", "FsUnwatchResponse"),
+    ("fuzzyFileSearch/sessionStop", "FsUnwatchResponse"),
+    ("fuzzyFileSearch/sessionUpdate", "FsUnwatchResponse"),
     ("memory/reset", "MemoryResetResponse"),
     ("remoteControl/status/read", "RemoteControlStatusReadResponse"),
     ("rollout/compress", "RolloutCompressResponse"),
