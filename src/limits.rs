@@ -217,6 +217,20 @@ pub const SEARCH_UPDATE_INTERVAL: Duration = Duration::from_millis(100);
 /// At the end of the process running file operations have this long to end.
 pub const FILE_STOP_DEADLINE: Duration = Duration::from_millis(500);
 
+// ---- what is kept with threads ----
+
+/// Messages that wait in one thread's queue. Above it `thread/queue/add` is refused.
+pub const QUEUED_MAX: usize = 256;
+/// Attachments of one thread. Above it `thread/attachment/add` is refused.
+pub const ATTACHMENTS_MAX: usize = 256;
+/// Bytes of one attachment's payload. Above it `thread/attachment/add` is refused.
+pub const ATTACHMENT_BYTES_MAX: usize = MIB;
+/// Turns that a goal goes on for without a word of a user. Above it the goal is blocked: a model that never
+/// says that it is done must not work for ever.
+pub const GOAL_TURNS_MAX: u32 = 500;
+/// Characters of a goal's objective. Above it `thread/goal/set` is refused.
+pub const GOAL_CHARS_MAX: usize = 16_384;
+
 // ---- deadlines ----
 
 /// A network client must have sent its whole HTTP head within this.

@@ -164,6 +164,43 @@ pub enum NonSteerableTurnKind {
     Compact,
 }
 
+impl TurnStartParams {
+    /// A turn that only has input.
+    #[must_use]
+    pub fn of(thread_id: String, input: Vec<UserInput>) -> Self {
+        Self {
+            thread_id,
+            input,
+            client_user_message_id: None,
+            tool_output: None,
+            turn_trigger: None,
+            parent_turn_id: None,
+            root_turn_id: None,
+            responsesapi_client_metadata: None,
+            responsesapi_client_metadata_patch: None,
+            additional_context: None,
+            environments: None,
+            cwd: None,
+            runtime_workspace_roots: None,
+            approval_policy: None,
+            approvals_reviewer: None,
+            sandbox_policy: None,
+            permissions: None,
+            model: None,
+            service_tier: None,
+            service_tier_for_turn: None,
+            effort: None,
+            summary: None,
+            personality: None,
+            output_schema: None,
+            collaboration_mode: None,
+            multi_agent_mode: None,
+            cyber_access_program: None,
+            disabled_plugin_ids: None,
+        }
+    }
+}
+
 /// Parameters of `turn/start`. Settings given here stay for the turns that follow, unless they say otherwise.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::encode::{error_response, response};
 use super::error::RpcError;
 use super::id::RequestId;
-use crate::queue::Outbox;
+use crate::queue::{Outbox, OutboxLimits, Overflow};
 
 /// How many requests of one connection are not answered yet.
 #[derive(Debug, Clone, Default)]
@@ -52,6 +52,14 @@ impl Reply {
     pub fn new(id: RequestId, outbox: Outbox, open: &OpenRequests) -> Self {
         open.0.fetch_add(1, Ordering::AcqRel);
         Self { id, outbox, open: open.clone(), answered: false, queueing: false }
+    }
+
+    /// An answer that nobody waits for: the work was the server's own wish.
+    #[must_use]
+    pub fn to_nobody() -> Self {
+        let limits = OutboxLimits { messages: 1, bytes: 1, control_frames: 1, overflow: Overflow::Wait };
+        let (outbox, _nobody) = Outbox::new(limits);
+        Self::new(0.into(), outbox, &OpenRequests::default())
     }
 
     /// The request's id.

@@ -9,7 +9,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::handlers::{
-    catalog, fs, initialize, search, thread_family, thread_life, thread_lists, thread_search, turns, watch,
+    catalog, fs, initialize, search, thread_family, thread_goal, thread_keep, thread_life, thread_lists,
+    thread_queue, thread_search, turns, watch,
 };
 use super::processor::Processor;
 use crate::net::ConnectionId;
@@ -120,15 +121,29 @@ pub(super) const METHODS: &[Method] = &[
     method!(here "permissionProfile/list" catalog::permission_profiles),
     method!(here "skills/list" catalog::skills),
     method!(later "thread/archive" thread_family::archive),
+    method!(later "thread/attachment/add" thread_keep::add),
+    method!(store "thread/attachment/list" thread_keep::list),
+    method!(later "thread/attachment/remove" thread_keep::remove),
+    method!(store "thread/attachmentOwner/list" thread_keep::owners),
     method!(later "thread/delete" thread_family::delete),
     method!(later "thread/fork" thread_family::fork),
+    method!(later "thread/goal/clear" thread_goal::clear),
+    method!(store "thread/goal/get" thread_goal::get),
+    method!(later "thread/goal/set" thread_goal::set),
     method!(store "thread/items/list" thread_lists::items),
     method!(store "thread/items/read" thread_lists::items_by_id),
     method!(later "thread/list" thread_lists::threads),
     method!(here "thread/loaded/list" thread_lists::loaded),
     method!(later "thread/metadata/update" thread_family::update_metadata),
     method!(later "thread/name/set" thread_life::set_name),
+    method!(later "thread/queue/add" thread_queue::add),
+    method!(later "thread/queue/delete" thread_queue::delete),
+    method!(store "thread/queue/list" thread_queue::list),
+    method!(later "thread/queue/reorder" thread_queue::reorder),
+    method!(later "thread/queue/start" thread_queue::start),
+    method!(later "thread/queue/update" thread_queue::update),
     method!(store "thread/read" thread_lists::read),
+    method!(later "thread/readState/update" thread_keep::update_read_state),
     method!(later "thread/resume" thread_life::resume),
     method!(later "thread/revert" thread_family::revert),
     method!(later "thread/search" thread_search::threads),

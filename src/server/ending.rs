@@ -72,6 +72,11 @@ impl Ending {
 }
 
 impl Processor {
+    /// True while threads may begin turns that nobody has asked for just now.
+    pub(super) fn may_begin_by_itself(&self) -> bool {
+        self.ending.takes_work() && !self.ending.input_ended
+    }
+
     /// Why the server should stop now, if it should.
     pub(super) fn stop_cause(&mut self) -> Option<StopCause> {
         if let Some(error) = self.ending.store.take() {

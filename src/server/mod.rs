@@ -4,6 +4,7 @@
 //! `proc` and never blocks (but for a stdio outbox, whose only victim is its own client). It learns of the
 //! outside by [`Event`]s and answers through outboxes; long work is done by the store and the turns.
 
+mod agenda;
 mod asks;
 mod dispatch;
 mod ending;

@@ -239,6 +239,18 @@ impl Processor {
         }
     }
 
+    /// Sends a notification about a thread to every initialized client.
+    pub(super) fn broadcast_of<N: Notification>(&mut self, _thread: ThreadId, notification: &N) {
+        self.broadcast(notification);
+    }
+
+    /// Sends a notification to a thread's subscribers with the experimental capability.
+    pub(super) fn notify_experimental(&mut self, thread: ThreadId, notification: &Encoded) {
+        if let Some(thread) = self.threads.get(thread) {
+            self.sessions.notify_experimental(&thread.subscribers, notification);
+        }
+    }
+
     /// Tells everybody what a thread is doing now.
     pub(super) fn broadcast_status(&self, thread: ThreadId, status: &ThreadStatus) {
         self.broadcast(&ThreadStatusChanged { thread_id: &thread.to_string(), status });

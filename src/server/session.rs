@@ -130,6 +130,15 @@ impl Sessions {
         }
     }
 
+    /// Sends to those of some clients that have the experimental capability.
+    pub(super) fn notify_experimental(&self, targets: &[ConnectionId], notification: &Encoded) {
+        for session in targets.iter().filter_map(|target| self.0.get(target)) {
+            if session.is_experimental() {
+                session.notify(notification);
+            }
+        }
+    }
+
     /// Sends to some clients.
     pub(super) fn notify(&self, targets: &[ConnectionId], notification: &Encoded) {
         for target in targets {

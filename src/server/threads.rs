@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::agenda::Agenda;
 use super::asks::OpenAsk;
 use super::processor::Processor;
 use crate::agent::{GrownTo, Settings, ThreadId, TurnHandle, TurnId};
@@ -32,6 +33,8 @@ pub(super) struct LoadedThread {
     pub(super) token_usage: Option<ThreadTokenUsage>,
     /// What has to wait for the end of the running turn, in its order.
     pub(super) waiting: VecDeque<Waiting>,
+    /// What it does by itself.
+    pub(super) agenda: Agenda,
     pub(super) idle: Idle,
 }
 
@@ -129,6 +132,7 @@ impl LoadedThread {
             failed: false,
             token_usage,
             waiting: VecDeque::new(),
+            agenda: Agenda::default(),
             idle,
         }
     }

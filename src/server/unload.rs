@@ -12,11 +12,14 @@ use crate::net::ConnectionId;
 use crate::proto::{ThreadClosed, ThreadStatus};
 
 impl Processor {
-    /// Takes a thread in, with its first subscriber if that is still there, and makes room for it.
-    pub(super) fn add_thread(&mut self, thread: LoadedThread, subscriber: ConnectionId) {
+    /// Takes a thread in, with its first subscriber if there is one and it is still there, and makes room for
+    /// it.
+    pub(super) fn add_thread(&mut self, thread: LoadedThread, subscriber: Option<ConnectionId>) {
         let id = thread.id;
         self.threads.insert(thread);
-        self.subscribe(subscriber, id);
+        if let Some(subscriber) = subscriber {
+            self.subscribe(subscriber, id);
+        }
         self.reconsider_unload(id);
         self.make_room(id);
     }

@@ -40,11 +40,14 @@ impl ThreadCursor {
     }
 }
 
-/// The two lists inside a thread.
+/// The lists inside a thread, and one of threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scope {
     Turns,
     Items,
+    Queue,
+    Attachments,
+    Owners,
 }
 
 impl Scope {
@@ -52,6 +55,9 @@ impl Scope {
         match self {
             Self::Turns => "turns",
             Self::Items => "items",
+            Self::Queue => "queue",
+            Self::Attachments => "attachments",
+            Self::Owners => "owners",
         }
     }
 }

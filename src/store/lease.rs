@@ -133,6 +133,19 @@ impl Database {
         Ok(owner.is_some_and(|owner| !leases.is_own(&owner) && leases.holder(&owner).is_some()))
     }
 
+    /// Refuses to touch a thread that another live process writes to.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] for the thread; [`StoreError::Owned`].
+    pub fn refuse_other_writer(&self, thread_id: &str) -> Result<(), StoreError> {
+        let Some(owner) = self.owner(thread_id)? else { return Ok(()) };
+        let other = self.leases.as_ref().filter(|leases| !leases.is_own(&owner));
+        match other.and_then(|leases| leases.holder(&owner)) {
+            Some(holder) => Err(StoreError::Owned { id: thread_id.to_owned(), holder }),
+            None => Ok(()),
+        }
+    }
+
     fn owner(&self, thread_id: &str) -> Result<Option<String>, StoreError> {
         let owner = self
             .prepare("SELECT owner FROM threads WHERE id = ?1")?

@@ -11,6 +11,8 @@
 //! done in one transaction, so the price of a commit is shared under load and nobody waits for a timer.
 //! [`StoreHandle`] is how the others reach it.
 
+mod agenda;
+mod attachments;
 mod conversation;
 mod cursor;
 mod database;
@@ -30,6 +32,8 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
+pub use agenda::{AgendaRecord, GoalRecord, QueuePage, QueuedRecord};
+pub use attachments::{AttachmentPage, AttachmentRecord, OwnerPage, ReadState};
 pub use database::Database;
 pub use error::{StoreError, StoreFull};
 pub use needle::Snippet;

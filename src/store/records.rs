@@ -49,6 +49,12 @@ pub struct ThreadRecord {
     pub token_usage: Option<String>,
     /// Number of its turns; kept by the store, ignored when a thread is inserted.
     pub turn_count: i64,
+    /// The first turn that its user has not read; kept by the store.
+    pub unread_turn: Option<String>,
+    /// Changes with what is read; kept by the store.
+    pub read_revision: i64,
+    /// How often it was loaded from the store; kept by the store.
+    pub epoch: i64,
 }
 
 /// What of a thread changes with its settings.

@@ -7,7 +7,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::error::StoreError;
 
 /// What each version adds to the one before.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     // 1: threads, turns, submissions, items.
     //
     // Rows refer to each other by integer keys; the text ids of the wire are looked up once. Long and rarely
@@ -162,6 +162,49 @@ const STEPS: [&str; 3] = [
     ) STRICT;
     CREATE INDEX conversation_by_turn ON conversation (turn, ordinal);
     CREATE INDEX conversation_starts ON conversation (thread, ordinal) WHERE starts_over = 1;
+    ",
+    // 4: what a thread is to do next, what clients keep with it, and how often it was loaded.
+    "
+    ALTER TABLE threads ADD COLUMN unread_turn TEXT;
+    ALTER TABLE threads ADD COLUMN read_revision INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE threads ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0;
+
+    CREATE TABLE goals (
+        thread INTEGER PRIMARY KEY REFERENCES threads (key) ON DELETE CASCADE,
+        status TEXT NOT NULL,
+        token_budget INTEGER,
+        tokens_used INTEGER NOT NULL,
+        time_used_ms INTEGER NOT NULL,
+        created_at_ms INTEGER NOT NULL,
+        updated_at_ms INTEGER NOT NULL,
+        objective TEXT NOT NULL
+    ) STRICT;
+
+    CREATE TABLE queued (
+        key INTEGER PRIMARY KEY,
+        thread INTEGER NOT NULL REFERENCES threads (key) ON DELETE CASCADE,
+        position INTEGER NOT NULL,
+        id TEXT NOT NULL,
+        client_id TEXT NOT NULL,
+        metadata TEXT,
+        input TEXT NOT NULL,
+        UNIQUE (thread, id),
+        UNIQUE (thread, client_id)
+    ) STRICT;
+    CREATE INDEX queued_by_position ON queued (thread, position);
+
+    CREATE TABLE attachments (
+        key INTEGER PRIMARY KEY,
+        thread INTEGER NOT NULL REFERENCES threads (key) ON DELETE CASCADE,
+        id TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        identity TEXT NOT NULL,
+        created_at_ms INTEGER NOT NULL,
+        payload TEXT NOT NULL,
+        UNIQUE (thread, kind, identity)
+    ) STRICT;
+    CREATE INDEX attachments_by_thread ON attachments (thread, key);
+    CREATE INDEX attachments_by_identity ON attachments (kind, identity, thread);
     ",
 ];
 

@@ -9,7 +9,8 @@ use super::records::{SettingsUpdate, ThreadRecord};
 /// The columns of a [`ThreadRecord`], in the order that [`read_thread`] reads them.
 pub(super) const COLUMNS: &str = "id, session_id, forked_from_id, name, preview, model_provider, model, \
     reasoning_effort, cwd, source, thread_source, originator, cli_version, history_mode, created_at_ms, \
-    updated_at_ms, recency_at_ms, archived, git, settings, token_usage, turn_count";
+    updated_at_ms, recency_at_ms, archived, git, settings, token_usage, turn_count, \
+    unread_turn, read_revision, epoch";
 
 pub(super) fn read_thread(row: &Row<'_>) -> rusqlite::Result<ThreadRecord> {
     Ok(ThreadRecord {
@@ -35,6 +36,9 @@ pub(super) fn read_thread(row: &Row<'_>) -> rusqlite::Result<ThreadRecord> {
         settings: row.get(19)?,
         token_usage: row.get(20)?,
         turn_count: row.get(21)?,
+        unread_turn: row.get(22)?,
+        read_revision: row.get(23)?,
+        epoch: row.get(24)?,
     })
 }
 
@@ -88,6 +92,16 @@ impl Database {
     pub fn thread(&self, id: &str) -> Result<Option<ThreadRecord>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM threads WHERE id = ?1");
         Ok(self.prepare(&sql)?.query_row([id], read_thread).optional()?)
+    }
+
+    /// Counts that a thread is loaded once more; returns how often it was.
+    ///
+    /// # Errors
+    /// SQLite's, also when there is no such thread.
+    pub fn begin_epoch(&mut self, id: &str) -> Result<i64, StoreError> {
+        let mut statement =
+            self.prepare("UPDATE threads SET epoch = epoch + 1 WHERE id = ?1 RETURNING epoch")?;
+        Ok(statement.query_row([id], |row| row.get(0))?)
     }
 
     /// Names a thread, or takes its name away; true when there is such a thread.

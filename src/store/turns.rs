@@ -120,10 +120,12 @@ impl Database {
         if ended > 0 {
             self.prepare(
                 "UPDATE threads SET updated_at_ms = MAX(updated_at_ms, ?2),
-                     token_usage = COALESCE(?3, token_usage)
+                     token_usage = COALESCE(?3, token_usage),
+                     unread_turn = COALESCE(unread_turn, ?4),
+                     read_revision = read_revision + 1
                  WHERE key = ?1",
             )?
-            .execute((thread, end.completed_at_ms, end.token_usage))?;
+            .execute((thread, end.completed_at_ms, end.token_usage, turn_id))?;
         }
         Ok(ended > 0)
     }
@@ -191,6 +193,11 @@ impl Database {
             .prepare("DELETE FROM turns WHERE thread = ?1 AND ordinal >= ?2")?
             .execute((thread, first))?;
         self.count_turns(thread)?;
+        self.prepare(
+            "UPDATE threads SET unread_turn = NULL, read_revision = read_revision + 1
+             WHERE key = ?1 AND unread_turn NOT IN (SELECT id FROM turns WHERE thread = ?1)",
+        )?
+        .execute([thread])?;
         Ok(removed)
     }
 

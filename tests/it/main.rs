@@ -1,5 +1,6 @@
 //! Integration tests: they speak the protocol to the real binary.
 
+mod agenda;
 mod asking;
 mod capabilities;
 mod command_line;

@@ -257,7 +257,7 @@ fn write_fork(
         let thread = LoadedThread::new(id, record, settings, kept, ephemeral, idle);
         let shown = view::loaded(&thread);
         let answer = view::started(crate::proto::Thread { turns, ..shown.clone() }, &thread.settings);
-        processor.add_thread(thread, caller.connection);
+        processor.add_thread(thread, Some(caller.connection));
         reply.send(Ok(answer));
         processor.broadcast(&ThreadStarted { thread: &shown });
     });

@@ -9,12 +9,15 @@ use crate::proto::{
     ThreadUnsubscribeResponse, ThreadUnsubscribeStatus, Turn, TurnItemsView, TurnsPage,
 };
 use crate::rpc::{Reason, Reply, RpcError};
+use crate::server::agenda::Agenda;
 use crate::server::dispatch::{Caller, store_refusal};
 use crate::server::processor::Processor;
 use crate::server::threads::{Idle, LoadedThread};
 use crate::server::view::Running;
 use crate::server::{PROTOCOL_RELEASE, view};
-use crate::store::{Database, Direction, LatestCursors, StoreError, StoreHandle, ThreadRecord, TurnQuery};
+use crate::store::{
+    AgendaRecord, Database, Direction, LatestCursors, StoreError, StoreHandle, ThreadRecord, TurnQuery,
+};
 
 /// `thread/start`: the thread is in the store before its client hears of it.
 pub(in crate::server) fn start(
@@ -72,7 +75,7 @@ pub(in crate::server) fn start(
             let thread = LoadedThread::new(id, record, settings, kept, ephemeral, idle);
             let shown = view::loaded(&thread);
             let answer = view::started(shown.clone(), &thread.settings);
-            processor.add_thread(thread, caller.connection);
+            processor.add_thread(thread, Some(caller.connection));
             reply.send(Ok(answer));
             processor.broadcast(&ThreadStarted { thread: &shown });
         },
@@ -100,7 +103,7 @@ pub(in crate::server) fn resume(
     let text = id.to_string();
     let pages = Pages::of(&params);
     let work = move |database: &mut Database| {
-        let record = database
+        let mut record = database
             .thread(&text)?
             .ok_or_else(|| StoreError::NotFound { what: "thread", id: text.clone() })?;
         if !is_loaded {
@@ -108,7 +111,11 @@ pub(in crate::server) fn resume(
             // Whatever is still open was left by a process that is dead.
             database.interrupt_open_turns(&text, now)?;
         }
-        let stored = Stored::read(database, &text, &pages)?;
+        let mut stored = Stored::read(database, &text, &pages)?;
+        if !is_loaded {
+            record.epoch = database.begin_epoch(&text)?;
+            stored.agenda = Some(database.agenda(&text)?);
+        }
         Ok((record, stored))
     };
     processor.write_then(
@@ -137,6 +144,8 @@ struct Stored {
     turns: Vec<Turn>,
     first: Option<crate::store::TurnPage>,
     cursors: LatestCursors,
+    /// What it is to do next, for a thread that was not loaded.
+    agenda: Option<AgendaRecord>,
 }
 
 impl Pages {
@@ -161,6 +170,7 @@ impl Stored {
             },
             first: pages.first.as_ref().map(|query| database.turns_page(thread, query)).transpose()?,
             cursors: database.latest_cursors(thread)?,
+            agenda: None,
         })
     }
 }
@@ -170,17 +180,16 @@ fn finish_resume(
     caller: Caller,
     id: ThreadId,
     record: ThreadRecord,
-    stored: Stored,
+    mut stored: Stored,
     overrides: Overrides,
     reply: Reply,
 ) {
     if processor.threads.get(id).is_none() {
         match load(processor, id, record, overrides) {
-            Ok(thread) => {
-                processor.threads.insert(thread);
+            Ok(mut thread) => {
+                thread.agenda = Agenda::new(stored.agenda.take().unwrap_or_default());
+                processor.add_thread(thread, /*subscriber*/ None);
                 processor.broadcast_status(id, &crate::proto::ThreadStatus::Idle);
-                processor.reconsider_unload(id);
-                processor.make_room(id);
             }
             Err(error) => return reply.refuse(error),
         }
@@ -204,6 +213,10 @@ fn finish_resume(
                 }
             }
             processor.replay_asks(caller.connection, id);
+            if let Some(goal) = processor.threads.get(id).and_then(|thread| thread.agenda.goal.clone()) {
+                processor.tell_goal(id, /*turn*/ None, &goal);
+            }
+            processor.go_on(id);
         }
         Err(error) => reply.refuse(store_refusal(&error)),
     }

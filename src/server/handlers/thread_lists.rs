@@ -12,12 +12,13 @@ use crate::proto::{
     TurnsPage,
 };
 use crate::rpc::{Reason, Reply, RpcError};
+use crate::server::agenda::shown_read_state;
 use crate::server::dispatch::{Caller, Query, store_refusal};
 use crate::server::processor::Processor;
 use crate::server::view;
 use crate::server::view::Running;
 use crate::store::{
-    Direction, ItemQuery, ItemsView, SortKey, StoreError, ThreadPage, ThreadQuery, TurnQuery,
+    Direction, ItemQuery, ItemsView, ReadState, SortKey, StoreError, ThreadPage, ThreadQuery, TurnQuery,
 };
 
 /// Most ids in one `thread/items/read`, as the reference has it.
@@ -82,7 +83,8 @@ pub(in crate::server) fn read(
             Vec::new()
         };
         let thread = view::thread(&record, seen.status, seen.ephemeral, turns);
-        Ok(ThreadReadResponse { thread, read_state: None })
+        let state = ReadState { unread_turn: record.unread_turn, revision: record.read_revision };
+        Ok(ThreadReadResponse { thread, read_state: Some(shown_read_state(&state)) })
     };
     Ok(Query { store, read: Box::new(read) })
 }

@@ -182,7 +182,7 @@ impl ModelClient for Unreachable {
     }
 }
 
-fn refuse_long(input: &[UserInput]) -> Result<(), RpcError> {
+pub(super) fn refuse_long(input: &[UserInput]) -> Result<(), RpcError> {
     let chars = text_chars(input);
     if chars <= limits::TURN_INPUT_CHARS_MAX {
         return Ok(());
@@ -255,6 +255,11 @@ pub(in crate::server) fn interrupt(
 }
 
 impl Processor {
+    /// Starts a turn as `turn/start` does.
+    pub(in crate::server) fn begin_turn(&mut self, params: TurnStartParams, reply: Reply) {
+        begin(self, params, reply);
+    }
+
     /// Keeps the books of a turn and passes on what it says.
     pub(in crate::server) fn on_turn_event(&mut self, event: TurnEvent) {
         let TurnEvent { thread_id: id, turn_id, change, notification } = event;
@@ -276,11 +281,13 @@ impl Processor {
                 if let Some(reply) = turn.starting.take() {
                     reply.send(Ok(TurnStartResponse { turn: begun(turn_id) }));
                 }
+                self.agenda_turn_began(id, turn_id);
                 let active = ThreadStatus::Active { active_flags: Vec::new() };
                 self.broadcast_status(id, &active);
             }
             Change::Repeated(record) => {
                 let reply = turn.starting.take();
+                self.agenda_repeated(id);
                 let open = self.turn_is_over(id);
                 self.withdraw_asks(id, open);
                 if let Some(reply) = reply {
@@ -288,7 +295,8 @@ impl Processor {
                     let answer = turn.map(|turn| TurnStartResponse { turn });
                     reply.send(answer.map_err(|error| store_refusal(&error)));
                 }
-                return self.begin_waiting(id);
+                self.begin_waiting(id);
+                return self.go_on(id);
             }
             Change::NotStarted(error) => {
                 let reply = turn.starting.take();
@@ -301,6 +309,7 @@ impl Processor {
             }
             Change::Ended { turn, failure } => {
                 thread.failed = turn.status == TurnStatus::Failed;
+                self.agenda_turn_ended(id, &turn);
                 ended = Some(self.turn_is_over(id));
                 if let Some(status) = self.threads.get(id).map(LoadedThread::status) {
                     self.broadcast_status(id, &status);
@@ -316,6 +325,7 @@ impl Processor {
         if let Some(open) = ended {
             self.withdraw_asks(id, open);
             self.begin_waiting(id);
+            self.go_on(id);
         }
     }
 

@@ -36,6 +36,9 @@ fn a_thread_comes_back_as_it_was_inserted() {
         settings: "{\"s\":1}".to_owned(),
         token_usage: Some("{\"t\":1}".to_owned()),
         turn_count: 0,
+        unread_turn: None,
+        read_revision: 0,
+        epoch: 0,
     };
     database.insert_thread(&record).expect("it is new");
     assert_eq!(get(&database, "a"), record);

@@ -1,0 +1,146 @@
+//! `thread/goal/set`, `thread/goal/get`, `thread/goal/clear`.
+
+use super::thread_id;
+use super::thread_life::store_of;
+use super::thread_lists::refusal;
+use crate::limits;
+use crate::proto::{
+    ThreadGoalClearParams, ThreadGoalClearResponse, ThreadGoalCleared, ThreadGoalGetResponse,
+    ThreadGoalSetParams, ThreadGoalSetResponse, ThreadGoalStatus, ThreadIdParams,
+};
+use crate::rpc::{Reason, Reply, RpcError};
+use crate::server::agenda::{shown, status_text};
+use crate::server::dispatch::{Caller, Query};
+use crate::server::processor::Processor;
+use crate::store::{Database, GoalRecord};
+
+fn refuse(text: String) -> RpcError {
+    RpcError::invalid_request(text).with(Reason::InvalidParams)
+}
+
+/// `thread/goal/set`: a new objective begins a new goal; anything else changes the one that is there. An
+/// active goal of a loaded thread is worked on at once.
+pub(in crate::server) fn set(
+    processor: &mut Processor,
+    _caller: Caller,
+    params: ThreadGoalSetParams,
+    reply: Reply,
+) {
+    let prepared =
+        thread_id(&params.thread_id).and_then(|id| check(&params).map(|objective| (id, objective)));
+    let (id, objective) = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => return reply.refuse(error),
+    };
+    let now = processor.services.clock.wall_ms();
+    let text = id.to_string();
+    // The processor's own books of a loaded thread are newer than the store's.
+    let loaded = processor.threads.get(id).map(|thread| thread.agenda.goal.clone());
+    let work = move |database: &mut Database| {
+        database.refuse_other_writer(&text)?;
+        let known = match loaded {
+            Some(known) => known,
+            None => database.goal(&text)?,
+        };
+        let changed = change(known, objective, &params, now);
+        if let Ok(goal) = &changed {
+            database.put_goal(&text, goal)?;
+        }
+        Ok(changed)
+    };
+    let store = store_of(processor, id);
+    processor.write_then(&store, reply, work, move |processor, reply, goal| match goal {
+        Err(text) => reply.refuse(refuse(text)),
+        Ok(goal) => {
+            reply.send(Ok(ThreadGoalSetResponse { goal: shown(id, &goal) }));
+            processor.tell_goal(id, /*turn*/ None, &goal);
+            processor.agenda_goal_set(id, Some(goal));
+        }
+    });
+}
+
+/// The objective that a client gives, if it does.
+fn check(params: &ThreadGoalSetParams) -> Result<Option<String>, RpcError> {
+    if params.token_budget.flatten().is_some_and(|budget| budget <= 0) {
+        return Err(refuse("tokenBudget must be greater than 0".to_owned()));
+    }
+    let Some(objective) = params.objective.as_deref().map(str::trim) else { return Ok(None) };
+    if objective.is_empty() {
+        return Err(refuse("goal objective must not be empty".to_owned()));
+    }
+    if objective.chars().count() > limits::GOAL_CHARS_MAX {
+        let max = limits::GOAL_CHARS_MAX;
+        return Err(refuse(format!("goal objective exceeds the maximum length of {max} characters")));
+    }
+    Ok(Some(objective.to_owned()))
+}
+
+fn change(
+    known: Option<GoalRecord>,
+    objective: Option<String>,
+    params: &ThreadGoalSetParams,
+    now: i64,
+) -> Result<GoalRecord, String> {
+    let is_new = |objective: &String| known.as_ref().is_none_or(|known| known.objective != *objective);
+    let mut goal = match (objective.filter(is_new), known) {
+        (Some(objective), _) => GoalRecord {
+            objective,
+            status: status_text(ThreadGoalStatus::Active),
+            created_at_ms: now,
+            ..GoalRecord::default()
+        },
+        (None, Some(known)) => known,
+        (None, None) => return Err("the thread has no goal; give an objective".to_owned()),
+    };
+    if let Some(status) = params.status {
+        goal.status = status_text(status);
+    }
+    if let Some(budget) = params.token_budget {
+        goal.token_budget = budget;
+    }
+    goal.updated_at_ms = now;
+    Ok(goal)
+}
+
+/// `thread/goal/get`.
+pub(in crate::server) fn get(
+    processor: &mut Processor,
+    params: ThreadIdParams,
+) -> Result<Query<ThreadGoalGetResponse>, RpcError> {
+    let id = thread_id(&params.thread_id)?;
+    let loaded = processor.threads.get(id).map(|thread| thread.agenda.goal.clone());
+    let read = move |database: &Database| {
+        let goal = match loaded {
+            Some(goal) => goal,
+            None => database.goal(&id.to_string()).map_err(refusal(id))?,
+        };
+        Ok(ThreadGoalGetResponse { goal: goal.map(|goal| shown(id, &goal)) })
+    };
+    Ok(Query { store: store_of(processor, id), read: Box::new(read) })
+}
+
+/// `thread/goal/clear`: a turn that runs for it goes on to its end.
+pub(in crate::server) fn clear(
+    processor: &mut Processor,
+    _caller: Caller,
+    params: ThreadGoalClearParams,
+    reply: Reply,
+) {
+    let id = match thread_id(&params.thread_id) {
+        Ok(id) => id,
+        Err(error) => return reply.refuse(error),
+    };
+    let text = id.to_string();
+    let work = move |database: &mut Database| {
+        database.refuse_other_writer(&text)?;
+        database.clear_goal(&text)
+    };
+    let store = store_of(processor, id);
+    processor.write_then(&store, reply, work, move |processor, reply, cleared| {
+        reply.send(Ok(ThreadGoalClearResponse { cleared }));
+        if cleared {
+            processor.broadcast_of(id, &ThreadGoalCleared { thread_id: &id.to_string() });
+            processor.agenda_goal_set(id, /*goal*/ None);
+        }
+    });
+}
