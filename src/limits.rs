@@ -231,6 +231,12 @@ pub const GOAL_TURNS_MAX: u32 = 500;
 /// Characters of a goal's objective. Above it `thread/goal/set` is refused.
 pub const GOAL_CHARS_MAX: usize = 16_384;
 
+/// Bytes of notifications of one thread that are kept for clients that lose their connection. Who missed more
+/// gets a snapshot.
+pub const REPLAY_BYTES: usize = 2 * MIB;
+/// The same for all threads together. Reached: no thread keeps more than it does already.
+pub const REPLAY_BYTES_ALL: usize = 128 * MIB;
+
 // ---- deadlines ----
 
 /// A network client must have sent its whole HTTP head within this.
@@ -441,6 +447,7 @@ const _: () = assert!(MESSAGE_BYTES_MAX_BEFORE_INITIALIZE <= MESSAGE_BYTES_MAX);
 const _: () = assert!(INBOX_MESSAGES_PER_CONNECTION < INBOX_MESSAGES);
 const _: () = assert!(INBOX_BYTES >= MESSAGE_BYTES_MAX);
 const _: () = assert!(PAGE_BYTES_MAX * 2 <= OUTBOX_BYTES);
+const _: () = assert!(REPLAY_BYTES <= REPLAY_BYTES_ALL && REPLAY_BYTES <= OUTBOX_BYTES);
 const _: () = assert!(PAGE_SIZE_DEFAULT <= PAGE_SIZE_MAX);
 // 64 connections with 32 requests in flight each are never refused.
 const _: () = assert!(INBOX_MESSAGES >= 64 * 32);

@@ -80,6 +80,12 @@ impl Encoded {
             }
         }
     }
+
+    /// The same with its number in its thread, as `seq` at the end.
+    #[must_use]
+    pub fn with_seq(&self, seq: u64) -> Self {
+        Self { method: self.method, message: rpc::with_seq(&self.message, seq) }
+    }
 }
 
 /// Nobody listens to the turn any more; it should stop.

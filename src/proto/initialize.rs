@@ -50,6 +50,10 @@ pub struct InitializeCapabilities {
     /// Approvals of this client need a person.
     #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "Not::not")]
     pub required_human_approval: bool,
+    /// The client wants `seq` on what it is told of its threads, and to get again what it misses; this
+    /// server's extension.
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "Not::not")]
+    pub event_replay: bool,
     /// Exact notification methods that this connection does not want.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opt_out_notification_methods: Option<Vec<String>>,

@@ -207,6 +207,9 @@ pub struct ThreadResumeParams {
     /// Leave `thread.turns` empty.
     #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "Not::not")]
     pub exclude_turns: bool,
+    /// The last `seq` that the client knows; this server's extension.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after_seq: Option<u64>,
     /// Also answer with a first page of turns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initial_turns_page: Option<InitialTurnsPageParams>,

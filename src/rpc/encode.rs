@@ -69,6 +69,17 @@ pub fn request(method: &str, id: i64, params: &impl Serialize) -> Result<Bytes, 
     encode(&OwnRequest { method, id, params })
 }
 
+/// An encoded notification with one more field at its end: its number in its thread.
+#[must_use]
+pub fn with_seq(notification: &Bytes, seq: u64) -> Bytes {
+    let Some(open) = notification.strip_suffix(b"}") else { return notification.clone() };
+    let number = format!(",\"seq\":{seq}}}");
+    let mut numbered = Vec::with_capacity(open.len() + number.len());
+    numbered.extend_from_slice(open);
+    numbered.extend_from_slice(number.as_bytes());
+    numbered.into()
+}
+
 fn encode(message: &impl Serialize) -> Result<Bytes, serde_json::Error> {
     serde_json::to_vec(message).map(Bytes::from)
 }
@@ -94,5 +105,7 @@ mod tests {
         assert_eq!(request, r#"{"method":"m","id":0,"params":{}}"#);
         let notification = notification("m", &json!([]), /*emitted_at_ms*/ 5).expect("it encodes");
         assert_eq!(notification, r#"{"method":"m","params":[],"emittedAtMs":5}"#);
+        let numbered = with_seq(&notification, /*seq*/ 7);
+        assert_eq!(numbered, r#"{"method":"m","params":[],"emittedAtMs":5,"seq":7}"#);
     }
 }

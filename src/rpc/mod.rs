@@ -9,7 +9,7 @@ mod id;
 mod message;
 mod reply;
 
-pub use encode::{error_response, notification, request, response};
+pub use encode::{error_response, notification, request, response, with_seq};
 pub use error::{Reason, RpcError, code};
 pub use id::RequestId;
 pub use message::{Incoming, Params, Request, Undecodable, decode, decode_text};

@@ -7,6 +7,7 @@
 use serde_json::Value;
 
 use super::processor::Processor;
+use super::replay::Audience;
 use super::threads::LoadedThread;
 use crate::agent::{ThreadId, TurnId};
 use crate::limits;
@@ -124,7 +125,7 @@ impl Processor {
                 thread.agenda.queued = queued;
             }
             if changed {
-                processor.broadcast(&ThreadQueueChanged { thread_id: &id.to_string() });
+                processor.broadcast_of(id, &ThreadQueueChanged { thread_id: &id.to_string() });
             }
         });
     }
@@ -176,7 +177,7 @@ impl Processor {
         let text = id.to_string();
         let changed = ThreadReadStateChanged { thread_id: &text, read_state: &shown_read_state(state) };
         if let Some(encoded) = self.encode(&changed) {
-            self.notify_experimental(id, &encoded);
+            self.tell(id, &encoded, Audience::Experimental);
         }
     }
 

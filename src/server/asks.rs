@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use super::event::Event;
 use super::processor::Processor;
+use super::replay::Audience;
 use super::threads::{LoadedThread, RunningTurn};
 use super::unload::arm;
 use crate::agent::{Ask, Opening, Outcome, OutcomeSender, ThreadId};
@@ -204,20 +205,23 @@ impl Processor {
 
     /// Tells subscribers that a request is settled. Of a tool call, who carried it out is told nothing, as
     /// the reference has it.
-    fn tell_resolved(&self, id: ThreadId, ask: &OpenAsk, by: Option<ConnectionId>) {
+    fn tell_resolved(&mut self, id: ThreadId, ask: &OpenAsk, by: Option<ConnectionId>) {
         let resolved = ServerRequestResolved { thread_id: &id.to_string(), request_id: ask.id };
-        let (Some(encoded), Some(thread)) = (self.encode(&resolved), self.threads.get(id)) else { return };
-        let silent = if ask.method == DynamicToolCallParams::METHOD { by } else { None };
-        let targets: Vec<ConnectionId> =
-            thread.subscribers.iter().copied().filter(|subscriber| Some(*subscriber) != silent).collect();
-        self.sessions.notify(&targets, &encoded);
+        let audience = match by {
+            Some(silent) if ask.method == DynamicToolCallParams::METHOD => Audience::SubscribersBut(silent),
+            _ => Audience::Subscribers,
+        };
+        if let Some(encoded) = self.encode(&resolved) {
+            self.tell(id, &encoded, audience);
+        }
     }
 
     /// Tells everybody what a thread waits for, if that is not what it was.
-    fn tell_waiting(&self, id: ThreadId, before: &[ThreadActiveFlag]) {
+    fn tell_waiting(&mut self, id: ThreadId, before: &[ThreadActiveFlag]) {
         let Some(thread) = self.threads.get(id) else { return };
         if thread.turn.as_ref().is_some_and(|turn| turn.waits_for() != before) {
-            self.broadcast_status(id, &thread.status());
+            let status = thread.status();
+            self.broadcast_status(id, &status);
         }
     }
 

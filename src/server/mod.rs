@@ -12,6 +12,7 @@ mod event;
 mod files;
 mod handlers;
 mod processor;
+mod replay;
 mod session;
 mod threads;
 mod unload;

@@ -10,6 +10,7 @@ use super::dispatch::store_refusal;
 use super::ending::Ending;
 use super::event::{Event, EventSender, Events, StopCause};
 use super::files::Files;
+use super::replay::Audience;
 use super::session::Sessions;
 use super::threads::Threads;
 use crate::agent::{Encoded, ThreadId};
@@ -225,34 +226,13 @@ impl Processor {
         Encoded::new(notification, self.services.clock.wall_ms())
     }
 
-    /// Sends a notification to every initialized client.
-    pub(super) fn broadcast<N: Notification>(&self, notification: &N) {
-        if let Some(encoded) = self.encode(notification) {
-            self.sessions.broadcast(&encoded);
-        }
-    }
-
     /// Sends a notification to a thread's subscribers.
-    pub(super) fn notify_subscribers(&self, thread: ThreadId, notification: &Encoded) {
-        if let Some(thread) = self.threads.get(thread) {
-            self.sessions.notify(&thread.subscribers, notification);
-        }
-    }
-
-    /// Sends a notification about a thread to every initialized client.
-    pub(super) fn broadcast_of<N: Notification>(&mut self, _thread: ThreadId, notification: &N) {
-        self.broadcast(notification);
-    }
-
-    /// Sends a notification to a thread's subscribers with the experimental capability.
-    pub(super) fn notify_experimental(&mut self, thread: ThreadId, notification: &Encoded) {
-        if let Some(thread) = self.threads.get(thread) {
-            self.sessions.notify_experimental(&thread.subscribers, notification);
-        }
+    pub(super) fn notify_subscribers(&mut self, thread: ThreadId, notification: &Encoded) {
+        self.tell(thread, notification, Audience::Subscribers);
     }
 
     /// Tells everybody what a thread is doing now.
-    pub(super) fn broadcast_status(&self, thread: ThreadId, status: &ThreadStatus) {
-        self.broadcast(&ThreadStatusChanged { thread_id: &thread.to_string(), status });
+    pub(super) fn broadcast_status(&mut self, thread: ThreadId, status: &ThreadStatus) {
+        self.broadcast_of(thread, &ThreadStatusChanged { thread_id: &thread.to_string(), status });
     }
 }

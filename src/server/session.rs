@@ -29,6 +29,8 @@ pub(super) struct Client {
     pub(super) name: String,
     /// It asked for the experimental part of the protocol.
     pub(super) experimental: bool,
+    /// It wants numbers on notifications, to get again what it misses.
+    pub(super) event_replay: bool,
     /// Notifications that it does not want.
     pub(super) opted_out: HashSet<Box<str>>,
 }
@@ -67,6 +69,11 @@ impl Session {
             client.opted_out.clear();
         }
         self.client = Some(client);
+    }
+
+    /// True if the client wants numbers on what it is told of the threads it subscribes to.
+    pub(super) fn wants_seq(&self) -> bool {
+        self.client.as_ref().is_some_and(|client| client.event_replay)
     }
 
     /// True if the client has the experimental capability.
@@ -127,24 +134,6 @@ impl Sessions {
     pub(super) fn broadcast(&self, notification: &Encoded) {
         for session in self.0.values() {
             session.notify(notification);
-        }
-    }
-
-    /// Sends to those of some clients that have the experimental capability.
-    pub(super) fn notify_experimental(&self, targets: &[ConnectionId], notification: &Encoded) {
-        for session in targets.iter().filter_map(|target| self.0.get(target)) {
-            if session.is_experimental() {
-                session.notify(notification);
-            }
-        }
-    }
-
-    /// Sends to some clients.
-    pub(super) fn notify(&self, targets: &[ConnectionId], notification: &Encoded) {
-        for target in targets {
-            if let Some(session) = self.0.get(target) {
-                session.notify(notification);
-            }
         }
     }
 }

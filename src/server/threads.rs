@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::agenda::Agenda;
 use super::asks::OpenAsk;
 use super::processor::Processor;
+use super::replay::Replay;
 use crate::agent::{GrownTo, Settings, ThreadId, TurnHandle, TurnId};
 use crate::clock::Monotonic;
 use crate::net::ConnectionId;
@@ -33,6 +34,8 @@ pub(super) struct LoadedThread {
     pub(super) token_usage: Option<ThreadTokenUsage>,
     /// What has to wait for the end of the running turn, in its order.
     pub(super) waiting: VecDeque<Waiting>,
+    /// What was said of it, by number.
+    pub(super) replay: Replay,
     /// What it does by itself.
     pub(super) agenda: Agenda,
     pub(super) idle: Idle,
@@ -123,6 +126,7 @@ impl LoadedThread {
         let token_usage = record.token_usage.as_deref().and_then(|usage| serde_json::from_str(usage).ok());
         Self {
             id,
+            replay: Replay::new(record.epoch),
             record,
             settings,
             ephemeral,
@@ -213,6 +217,8 @@ pub(super) struct Threads {
     by_age: BTreeSet<(Monotonic, ThreadId)>,
     /// Bytes of all of them, each as it was when it was loaded.
     bytes: usize,
+    /// Bytes that are kept of what was said of all of them.
+    pub(super) replay_bytes: usize,
 }
 
 impl Threads {
@@ -237,6 +243,7 @@ impl Threads {
         debug_assert!(thread.turn.is_none(), "a thread with a turn was taken out");
         self.by_age.remove(&(thread.idle.used_at, id));
         self.bytes -= thread.idle.bytes;
+        self.replay_bytes -= thread.replay.bytes();
         Some(thread)
     }
 

@@ -32,6 +32,7 @@ impl Processor {
             if session.subscriptions.insert(thread) {
                 loaded.subscribers.push(connection);
             }
+            self.keep_for_replay(connection, thread);
             self.threads.touch(thread, self.services.clock.now());
             self.reconsider_unload(thread);
             self.reconsider_asks(thread);
@@ -91,7 +92,7 @@ impl Processor {
             return;
         }
         tracing::info!(thread = %id, why, "thread unloaded");
-        self.broadcast(&ThreadClosed { thread_id: &id.to_string() });
+        self.broadcast_of(id, &ThreadClosed { thread_id: &id.to_string() });
     }
 
     /// Takes a thread without a turn out of memory, gives it up in the store, and tells everybody that it

@@ -16,6 +16,7 @@ mod lists;
 mod pipe;
 mod proto_wire;
 mod providers;
+mod replay;
 mod sandbox;
 mod schedules;
 mod schema_checker;

@@ -44,6 +44,7 @@ fn a_turn_is_told_in_the_order_of_the_reference(transport: Transport) {
             "item/agentMessage/delta",
             "item/completed",
             "thread/tokenUsage/updated",
+            "thread/readState/changed",
             "thread/status/changed",
             "turn/completed",
         ]
@@ -63,13 +64,14 @@ fn a_turn_is_told_in_the_order_of_the_reference(transport: Transport) {
         (&json!("agentMessage"), &json!(""))
     );
 
-    let [.., answered, usage, idle, completed] = params.as_slice() else { panic!("{messages:?}") };
+    let [.., answered, usage, unread, idle, completed] = params.as_slice() else { panic!("{messages:?}") };
     assert_eq!((&answered["item"]["type"], &answered["turnId"]), (&json!("agentMessage"), &json!(turn)));
     assert_eq!(answered["item"]["id"], params[4]["item"]["id"]);
     let total = &usage["tokenUsage"]["total"];
     let tokens = |key: &str| total[key].as_i64().expect("a number");
     assert!(tokens("inputTokens") > 0 && tokens("outputTokens") > 0, "{usage}");
     assert_eq!(tokens("totalTokens"), tokens("inputTokens") + tokens("outputTokens"));
+    assert_eq!(unread["readState"]["firstUnread"]["turnId"], turn.as_str());
     assert_eq!(idle["status"], json!({ "type": "idle" }));
     let completed = &completed["turn"];
     assert_eq!((&completed["id"], &completed["status"]), (&json!(turn), &json!("completed")));

@@ -69,6 +69,7 @@ pub(in crate::server) fn initialize(
     session.introduce(Client {
         name,
         experimental: capabilities.experimental_api,
+        event_replay: capabilities.event_replay,
         opted_out: opted_out.into_iter().map(String::into_boxed_str).collect(),
     });
 }

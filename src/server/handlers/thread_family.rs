@@ -1,7 +1,7 @@
 //! What is done to a stored thread as a whole: `thread/archive`, `thread/unarchive`, `thread/delete`,
 //! `thread/fork`, `thread/revert`, `thread/metadata/update`.
 
-use super::thread_life::{refuse_work, store_of};
+use super::thread_life::{Numbered, refuse_work, store_of};
 use super::thread_settings::{override_settings, settings_text};
 use super::{session_id, thread_id, thread_not_found};
 use crate::agent::{Settings, ThreadId};
@@ -71,7 +71,7 @@ pub(in crate::server) fn archive(
         processor.when_quiet(id, move |processor| {
             processor.let_go(id);
             reply.send(Ok(EmptyResponse {}));
-            processor.broadcast(&ThreadArchived { thread_id: &id.to_string() });
+            processor.broadcast_of(id, &ThreadArchived { thread_id: &id.to_string() });
         });
     });
 }
@@ -98,7 +98,7 @@ pub(in crate::server) fn unarchive(
         Some(record) => {
             let thread = view::thread(&record, ThreadStatus::NotLoaded, /*ephemeral*/ false, Vec::new());
             reply.send(Ok(ThreadResponse { thread }));
-            processor.broadcast(&ThreadUnarchived { thread_id: &id.to_string() });
+            processor.broadcast_of(id, &ThreadUnarchived { thread_id: &id.to_string() });
         }
     });
 }
@@ -135,7 +135,7 @@ pub(in crate::server) fn delete(
             processor.when_quiet(id, move |processor| {
                 processor.let_go(id);
                 reply.send(Ok(EmptyResponse {}));
-                processor.broadcast(&ThreadDeleted { thread_id: &id.to_string() });
+                processor.broadcast_of(id, &ThreadDeleted { thread_id: &id.to_string() });
             });
         });
     });
@@ -258,8 +258,8 @@ fn write_fork(
         let shown = view::loaded(&thread);
         let answer = view::started(crate::proto::Thread { turns, ..shown.clone() }, &thread.settings);
         processor.add_thread(thread, Some(caller.connection));
-        reply.send(Ok(answer));
-        processor.broadcast(&ThreadStarted { thread: &shown });
+        reply.send(Ok(Numbered::new(processor, caller, id, answer, /*replay*/ None)));
+        processor.broadcast_of(id, &ThreadStarted { thread: &shown });
     });
 }
 
@@ -321,7 +321,7 @@ fn finish_revert(
         turns_backwards_cursor: cursors.turns,
         items_backwards_cursor: cursors.items,
     }));
-    processor.broadcast(&ThreadReverted { thread_id: &id.to_string() });
+    processor.broadcast_of(id, &ThreadReverted { thread_id: &id.to_string() });
 }
 
 /// `thread/metadata/update`: what is known of the thread's checkout.

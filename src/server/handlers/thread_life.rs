@@ -1,5 +1,7 @@
 //! `thread/start`, `thread/resume`, `thread/name/set`, `thread/unsubscribe`: what makes, loads and lets go.
 
+use serde::Serialize;
+
 use super::thread_settings::{resume_overrides, settings_text, start_settings, unload_delay};
 use super::{loaded, session_id, thread_id, thread_not_found};
 use crate::agent::{Overrides, Settings, ThreadId};
@@ -76,8 +78,8 @@ pub(in crate::server) fn start(
             let shown = view::loaded(&thread);
             let answer = view::started(shown.clone(), &thread.settings);
             processor.add_thread(thread, Some(caller.connection));
-            reply.send(Ok(answer));
-            processor.broadcast(&ThreadStarted { thread: &shown });
+            reply.send(Ok(Numbered::new(processor, caller, id, answer, /*replay*/ None)));
+            processor.broadcast_of(id, &ThreadStarted { thread: &shown });
         },
     );
 }
@@ -96,6 +98,9 @@ pub(in crate::server) fn resume(
         Ok(prepared) => prepared,
         Err(error) => return reply.refuse(error),
     };
+    if let Some(seq) = params.after_seq.filter(|seq| processor.can_replay(caller.connection, id, *seq)) {
+        return resume_with_events(processor, caller, id, seq, reply);
+    }
     let joined = processor.threads.get(id).map(|thread| thread.store.clone());
     let is_loaded = joined.is_some();
     let store = joined.unwrap_or_else(|| processor.services.store.clone());
@@ -175,6 +180,40 @@ impl Stored {
     }
 }
 
+/// An answer with the thread's number, for who wants numbers: what is said after it has higher ones.
+#[derive(Serialize)]
+pub(super) struct Numbered<T> {
+    #[serde(flatten)]
+    answer: T,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replay: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq: Option<u64>,
+}
+
+impl<T> Numbered<T> {
+    pub(super) fn new(
+        processor: &Processor,
+        caller: Caller,
+        id: ThreadId,
+        answer: T,
+        replay: Option<&'static str>,
+    ) -> Self {
+        let seq = processor.seq_for(caller.connection, id);
+        Self { answer, replay: replay.filter(|_| seq.is_some()), seq }
+    }
+}
+
+/// The client knows all up to `seq`: the answer has no history, and what came later follows it.
+fn resume_with_events(processor: &mut Processor, caller: Caller, id: ThreadId, seq: u64, reply: Reply) {
+    let Some(thread) = processor.threads.get(id) else { return };
+    let answer = view::resumed(view::loaded(thread), &thread.settings);
+    processor.subscribe(caller.connection, id);
+    reply.send(Ok(Numbered::new(processor, caller, id, answer, Some("events"))));
+    processor.replay_to(caller.connection, id, seq);
+    processor.replay_asks(caller.connection, id);
+}
+
 fn finish_resume(
     processor: &mut Processor,
     caller: Caller,
@@ -199,7 +238,7 @@ fn finish_resume(
         Ok(answer) => {
             let usage = thread.token_usage.zip(answer.thread.turns.last().map(|turn| turn.id.clone()));
             processor.subscribe(caller.connection, id);
-            reply.send(Ok(answer));
+            reply.send(Ok(Numbered::new(processor, caller, id, answer, Some("snapshot"))));
             if let Some((usage, turn_id)) = usage {
                 let updated = ThreadTokenUsageUpdated {
                     thread_id: &id.to_string(),
@@ -306,7 +345,10 @@ pub(in crate::server) fn set_name(
                 thread.record.name = Some(name.clone());
             }
             reply.send(Ok(EmptyResponse {}));
-            processor.broadcast(&ThreadNameUpdated { thread_id: &id.to_string(), thread_name: Some(&name) });
+            processor.broadcast_of(
+                id,
+                &ThreadNameUpdated { thread_id: &id.to_string(), thread_name: Some(&name) },
+            );
         },
     );
 }

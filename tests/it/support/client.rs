@@ -39,6 +39,11 @@ impl Client {
 
     // ---- asking ----
 
+    /// All that came so far, byte by byte.
+    pub(crate) fn heard_texts(&self) -> Vec<String> {
+        self.wait_until("what came", |conversation| Some(conversation.heard_texts()))
+    }
+
     /// Sends a request and gives its id.
     pub(crate) fn send(&mut self, method: &str, params: Value) -> Value {
         let id = Value::from(self.next_id);

@@ -24,6 +24,8 @@ pub(crate) struct Conversation {
     pub(crate) answered: usize,
     /// Methods of what was asked, by the text of the id, newest last.
     asked: HashMap<String, Vec<String>>,
+    /// The client asked for numbered notifications.
+    wants_seq: bool,
     /// Why nothing more can come, once that is so.
     pub(crate) ended: Option<String>,
     /// The first message that breaks the protocol.
@@ -35,6 +37,8 @@ impl Conversation {
     pub(crate) fn sent(&mut self, text: &str) {
         self.transcript.push(format!("-> {}", text.trim_end()));
         let Ok(Value::Object(message)) = serde_json::from_str::<Value>(text) else { return };
+        self.wants_seq |=
+            message.get("params").is_some_and(|params| params["capabilities"]["eventReplay"] == true);
         if let (Some(id), Some(method)) = (message.get("id"), message.get("method").and_then(Value::as_str)) {
             self.asked.entry(id.to_string()).or_default().push(method.to_owned());
         }
@@ -47,7 +51,15 @@ impl Conversation {
             Ok(message) => message,
             Err(error) => return self.is_wrong(&format!("not JSON ({error}): {text}")),
         };
-        if let Err(reason) = self.check(&message) {
+        let mut checked = message.clone();
+        if self.wants_seq
+            && message.get("method").is_some()
+            && let Some(fields) = checked.as_object_mut()
+        {
+            // The extension that this client asked for; the rest is the protocol's.
+            fields.remove("seq");
+        }
+        if let Err(reason) = self.check(&checked) {
             self.is_wrong(&format!("{reason}\nin {message}"));
         }
         if message.get("method").is_none() {
@@ -82,6 +94,12 @@ impl Conversation {
             }
             _ => checker.check(message, /*response_to*/ None),
         }
+    }
+
+    /// What the server said, byte by byte, oldest first.
+    pub(crate) fn heard_texts(&self) -> Vec<String> {
+        let heard = self.transcript.iter().filter_map(|entry| entry.strip_prefix("<- "));
+        heard.map(ToOwned::to_owned).collect()
     }
 
     /// The first answer with this id.
