@@ -108,7 +108,8 @@ pub const PAGE_BYTES_MAX: usize = 16 * MIB;
 
 // ---- commands ----
 
-/// Commands running at once in the process, for all clients and agents. Above it a command is answered -32001.
+/// Commands running at once in the process, for all clients and agents. Above it a command is answered
+/// -32001.
 pub const COMMANDS_RUNNING_MAX: usize = 1024;
 /// Commands running at once for one connection. Above it a command is answered -32001.
 pub const COMMANDS_PER_CONNECTION_MAX: usize = 512;
@@ -219,6 +220,8 @@ pub const FILE_STOP_DEADLINE: Duration = Duration::from_millis(500);
 
 // ---- what is kept with threads ----
 
+/// Bytes of one `thread/inject_items`. Above it the request is refused.
+pub const INJECTED_BYTES_MAX: usize = 4 * MIB;
 /// Messages that wait in one thread's queue. Above it `thread/queue/add` is refused.
 pub const QUEUED_MAX: usize = 256;
 /// Attachments of one thread. Above it `thread/attachment/add` is refused.
@@ -275,6 +278,10 @@ pub const STORE_STATEMENTS: usize = 48;
 /// Size in bytes that the write-ahead log is cut down to after a checkpoint.
 pub const STORE_WAL_BYTES: i64 = 4 * MIB as i64;
 
+/// Threads that `prune` removes in one transaction; servers that write meanwhile wait for its end.
+pub const PRUNE_THREADS: usize = 16;
+/// Pages that `prune` gives back to the file system in one step.
+pub const PRUNE_PAGES: u32 = 1000;
 /// Threads that a search takes from the index to sort them. More hits mean that the word is common: the list
 /// is walked then, and the page is soon full.
 pub const SEARCH_CANDIDATES_MAX: usize = 4000;

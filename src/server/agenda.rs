@@ -266,10 +266,12 @@ impl Processor {
 
     fn start_goal_turn(&mut self, id: ThreadId) {
         let Some(thread) = self.threads.get_mut(id) else { return };
+        let Some(goal) = thread.agenda.goal.clone() else { return };
         thread.agenda.goal_turns += 1;
         if thread.agenda.goal_turns > limits::GOAL_TURNS_MAX {
             return self.block_goal(id, "it goes on and on without a word of a user");
         }
+        self.tell_model_of_goal(id, &goal);
         self.begin_turn(TurnStartParams::of(id.to_string(), Vec::new()), Reply::to_nobody());
         let Some(thread) = self.threads.get_mut(id) else { return };
         match &thread.turn {

@@ -167,7 +167,7 @@ impl Processor {
         let open = self.threads.get_mut(thread).and_then(|thread| thread.turn.as_mut());
         let ask = open.and_then(|turn| turn.asks.iter_mut().find(|ask| ask.id == number));
         if ask.is_some_and(|ask| ask.deadline.take().is_some()) {
-            tracing::info!(%thread, request = number, "nobody came to decide a request; it counts as declined");
+            tracing::info!(%thread, request = number, "nobody came to decide; it counts as declined");
             self.settle(thread, number, Outcome::Undecided, /*by*/ None);
         }
     }

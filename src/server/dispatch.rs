@@ -9,8 +9,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::handlers::{
-    catalog, fs, initialize, search, thread_family, thread_goal, thread_keep, thread_life, thread_lists,
-    thread_queue, thread_search, turns, watch,
+    catalog, fs, initialize, search, thread_family, thread_goal, thread_inject, thread_keep, thread_life,
+    thread_lists, thread_queue, thread_search, turns, watch,
 };
 use super::processor::Processor;
 use crate::net::ConnectionId;
@@ -130,6 +130,7 @@ pub(super) const METHODS: &[Method] = &[
     method!(later "thread/goal/clear" thread_goal::clear),
     method!(store "thread/goal/get" thread_goal::get),
     method!(later "thread/goal/set" thread_goal::set),
+    method!(later "thread/inject_items" thread_inject::inject),
     method!(store "thread/items/list" thread_lists::items),
     method!(store "thread/items/read" thread_lists::items_by_id),
     method!(later "thread/list" thread_lists::threads),

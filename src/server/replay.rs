@@ -3,8 +3,8 @@
 //!
 //! Runs in the processor. Every notification is encoded once; the number is put to its end only if a
 //! subscriber wants it, once for all of them. What was said lately is kept, sharing the encoded bytes, once a
-//! subscriber wanted numbers, and no longer than the thread is loaded. The upper half of a number is how often
-//! the thread was loaded, so a number is never given twice.
+//! subscriber wanted numbers, and no longer than the thread is loaded. The upper half of a number is how
+//! often the thread was loaded, so a number is never given twice.
 
 use std::cell::OnceCell;
 use std::collections::VecDeque;

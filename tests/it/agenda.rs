@@ -209,6 +209,30 @@ fn what_waits_is_held_after_an_interrupt_and_a_restart_and_runs_once() {
 }
 
 #[test]
+fn what_is_put_into_a_conversation_is_for_the_model_alone() {
+    let inside = Inside::start(&[]);
+    let mut peer = inside.connect();
+    let thread = peer.start_thread(json!({}));
+    peer.run_turn(&thread, "hello");
+    let inject = |items: Value| json!({ "threadId": thread, "items": items });
+    for (items, words) in [(json!([]), "must not be empty"), (json!([{ "role": "user" }]), "items[0]")] {
+        let error = peer.ask("thread/inject_items", inject(items)).expect_err("refused");
+        assert!(error["message"].as_str().is_some_and(|text| text.contains(words)), "{error}");
+    }
+    let item =
+        json!({ "type": "message", "role": "user", "content": [{ "type": "input_text", "text": "psst" }] });
+    assert_eq!(peer.ask("thread/inject_items", inject(json!([item]))), Ok(json!({})));
+    peer.run_turn(&thread, "again");
+    assert_eq!(words_of(&mut peer, &thread), ["hello", "again"]);
+    let database = rusqlite::Connection::open(inside.database()).expect("the database opens");
+    let sql = "SELECT body FROM conversation WHERE turn IS NULL";
+    let kept: String = database.query_row(sql, [], |row| row.get(0)).expect("one entry");
+    assert_eq!(serde_json::from_str::<Value>(&kept).expect("JSON")["item"], item);
+    let nobody = json!({ "threadId": "01990000-0000-7000-8000-000000000000", "items": [item] });
+    peer.ask("thread/inject_items", nobody).expect_err("there is no such thread");
+}
+
+#[test]
 fn what_is_unread_is_told_and_marked() {
     let inside = Inside::start(&[]);
     let mut peer = inside.connect();

@@ -78,7 +78,7 @@ fn who_missed_too_much_gets_a_snapshot() {
     let mut driver = server.client();
     // Each message is told several times: more than is kept.
     driver.ok("thread/resume", json!({ "threadId": thread, "excludeTurns": true }));
-    driver.turn(&thread, &"long ".repeat(200_000));
+    driver.turn(&thread, &"x".repeat(900_000));
     let mut back = connect(&mut server);
     let snapshot = resume(&mut back, last);
     assert_eq!(snapshot["replay"], "snapshot");

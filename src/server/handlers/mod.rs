@@ -6,6 +6,7 @@ pub(super) mod initialize;
 pub(super) mod search;
 pub(super) mod thread_family;
 pub(super) mod thread_goal;
+pub(super) mod thread_inject;
 pub(super) mod thread_keep;
 pub(super) mod thread_life;
 pub(super) mod thread_lists;

@@ -93,6 +93,11 @@ impl Inside {
         self.assembly.as_ref().expect("it runs")
     }
 
+    /// The server's database.
+    pub(crate) fn database(&self) -> std::path::PathBuf {
+        self.home.database()
+    }
+
     /// How many timers are armed.
     pub(crate) fn timers(&self) -> usize {
         self.assembly().timer.armed()
