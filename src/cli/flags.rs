@@ -112,6 +112,9 @@ pub(super) struct Draft {
     pub(super) json: bool,
     pub(super) cwd: Option<PathBuf>,
     pub(super) token_env: Option<String>,
+    pub(super) older_than: Option<Duration>,
+    pub(super) max_bytes: Option<u64>,
+    pub(super) dry_run: bool,
     pub(super) ignored: Vec<String>,
     pub(super) wants: Option<Wants>,
 }
@@ -181,6 +184,18 @@ impl Given {
         Duration::try_from_secs_f64(seconds).map_err(|error| self.refused(error))
     }
 
+    /// A whole number and one of these units.
+    fn with_unit(&self, accepted: &str, units: &[(&str, u64)]) -> Result<u64, StartError> {
+        let shown = self.value.to_string_lossy();
+        let text = shown.trim();
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, unit) = text.split_at(digits);
+        let factor = units.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit.trim()));
+        let value = factor.zip(number.parse::<u64>().ok());
+        let value = value.and_then(|((_, factor), number)| number.checked_mul(*factor));
+        value.ok_or_else(|| self.refused(format_args!("found `{shown}`, but {accepted} is needed")))
+    }
+
     /// How a flag without meaning goes into the debug log.
     fn as_written(&self) -> String {
         format!("--{} {}", self.flag.long, self.value.to_string_lossy())
@@ -190,6 +205,7 @@ impl Given {
 const SERVE: &[Topic] = &[Topic::Serve];
 const EXEC: &[Topic] = &[Topic::Exec];
 const PROXY: &[Topic] = &[Topic::Proxy];
+const PRUNE: &[Topic] = &[Topic::Prune];
 const AGENT: &[Topic] = &[Topic::Serve, Topic::Exec];
 
 /// Every flag there is. If a flag is given twice, the later one counts; `-c` collects.
@@ -278,6 +294,51 @@ pub const FLAGS: &[Flag] = &[
         }),
         help: "environment variable that holds the bearer token for the server",
         commands: PROXY,
+        group: Group::Running,
+    },
+    Flag {
+        long: "older-than",
+        short: None,
+        takes: Takes::Value("AGE", |draft, given| {
+            let accepted = "an age like 90d (d days, w weeks, h hours, m minutes, s seconds)";
+            let units = [("d", 86_400), ("w", 7 * 86_400), ("h", 3600), ("m", 60), ("s", 1)];
+            draft.older_than = Some(Duration::from_secs(given.with_unit(accepted, &units)?));
+            Ok(())
+        }),
+        help: "remove threads in which nothing happened for this long, for example 90d or 12h",
+        commands: PRUNE,
+        group: Group::Running,
+    },
+    Flag {
+        long: "max-bytes",
+        short: None,
+        takes: Takes::Value("SIZE", |draft, given| {
+            let accepted = "a size like 500MiB (K, M, G, T, or bytes)";
+            let (k, m, g, t) = (1 << 10, 1 << 20, 1 << 30, 1 << 40);
+            let units = [
+                ("", 1),
+                ("k", k),
+                ("m", m),
+                ("g", g),
+                ("t", t),
+                ("kib", k),
+                ("mib", m),
+                ("gib", g),
+                ("tib", t),
+            ];
+            draft.max_bytes = Some(given.with_unit(accepted, &units)?);
+            Ok(())
+        }),
+        help: "remove the oldest threads until the store uses at most this much, for example 500MiB",
+        commands: PRUNE,
+        group: Group::Running,
+    },
+    Flag {
+        long: "dry-run",
+        short: None,
+        takes: Takes::Nothing(|draft| draft.dry_run = true),
+        help: "only say what would be removed",
+        commands: PRUNE,
         group: Group::Running,
     },
     Flag {

@@ -41,14 +41,20 @@ fn about(topic: Topic) -> &'static str {
              Usage:\n  \
              app-server [app-server] [serve] [FLAGS]   serve; on stdio unless --listen says otherwise\n  \
              app-server exec PROMPT [FLAGS]            run one turn and print the answer\n  \
-             app-server proxy URL [FLAGS]              bridge stdio to a running server\n\n\
-             `app-server exec --help` and `app-server proxy --help` tell more.\n\
+             app-server proxy URL [FLAGS]              bridge stdio to a running server\n  \
+             app-server prune FLAGS                    remove old threads from the store\n\n\
+             `app-server exec --help` and so on tell more.\n\
              Exit codes: 0 done, 1 failed, 2 the command line was not understood.\n"
         }
         Topic::Exec => {
             "app-server exec: runs one turn on a new thread and prints the answer as it comes\n\n\
              Usage:\n  app-server exec PROMPT [FLAGS]\n\n\
              PROMPT `-` reads the prompt from stdin; a prompt that starts with a dash goes after `--`.\n"
+        }
+        Topic::Prune => {
+            "app-server prune: removes old threads from the store and says which\n\n\
+             Usage:\n  app-server prune --older-than AGE [--max-bytes SIZE] [--dry-run] [FLAGS]\n\n\
+             Works beside running servers: threads that one of them has open stay.\n"
         }
         Topic::Proxy => {
             "app-server proxy: bridges stdio to a running server, one JSON message a line\n\n\

@@ -10,6 +10,7 @@ mod near;
 mod parse;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::config;
 use crate::config::net::auth::AuthFlags;
@@ -27,11 +28,13 @@ pub enum Topic {
     Exec,
     /// `app-server proxy`.
     Proxy,
+    /// `app-server prune`.
+    Prune,
 }
 
 impl Topic {
     /// Every subcommand, in the order of the help text.
-    pub const ALL: &'static [Self] = &[Self::Serve, Self::Exec, Self::Proxy];
+    pub const ALL: &'static [Self] = &[Self::Serve, Self::Exec, Self::Proxy, Self::Prune];
 
     /// The word on the command line.
     #[must_use]
@@ -40,6 +43,7 @@ impl Topic {
             Self::Serve => "serve",
             Self::Exec => "exec",
             Self::Proxy => "proxy",
+            Self::Prune => "prune",
         }
     }
 }
@@ -53,6 +57,8 @@ pub enum Command {
     Exec(ExecArgs),
     /// Bridge stdio to a running server.
     Proxy(ProxyArgs),
+    /// Remove old threads.
+    Prune(PruneArgs),
     /// Print a help text; see [`help()`].
     Help(Topic),
     /// Print the version.
@@ -106,5 +112,18 @@ pub struct ProxyArgs {
     /// Name of the environment variable that holds the bearer token.
     pub token_env: Option<String>,
     /// Where the socket of an empty `unix://` is.
+    pub config: config::Flags,
+}
+
+/// Arguments of `prune`; without the first two there is nothing to do.
+#[derive(Debug, PartialEq)]
+pub struct PruneArgs {
+    /// Threads that have not changed for this long go.
+    pub older_than: Option<Duration>,
+    /// The oldest threads go until the store uses at most this many bytes.
+    pub max_bytes: Option<u64>,
+    /// Only say what would go.
+    pub dry_run: bool,
+    /// Where the store is.
     pub config: config::Flags,
 }

@@ -6,7 +6,7 @@ use lexopt::{Arg, Parser};
 
 use super::flags::{Draft, FLAGS, Flag, Given, Takes, Wants};
 use super::near::nearest;
-use super::{Command, ExecArgs, Prompt, ProxyArgs, ServeArgs, Topic};
+use super::{Command, ExecArgs, Prompt, ProxyArgs, PruneArgs, ServeArgs, Topic};
 use crate::error::StartError;
 
 /// The word that a drop-in for `codex app-server …` has to accept before everything else.
@@ -95,6 +95,12 @@ fn command(topic: Topic, operand: Option<String>, mut draft: Draft) -> Result<Co
                 usage("proxy: the server's URL is missing (ws://HOST:PORT or unix://PATH)".to_owned())
             })?,
             token_env: draft.token_env.take(),
+            config: draft.config(),
+        })),
+        Topic::Prune => Ok(Command::Prune(PruneArgs {
+            older_than: draft.older_than,
+            max_bytes: draft.max_bytes,
+            dry_run: draft.dry_run,
             config: draft.config(),
         })),
     }

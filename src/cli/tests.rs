@@ -39,6 +39,8 @@ fn sample(flag: &Flag) -> &'static str {
         Some("SECONDS") => "1.5",
         Some("KEY=VALUE") => "model=x",
         Some("OCTAL") => "660",
+        Some("AGE") => "90d",
+        Some("SIZE") => "500MiB",
         _ => "value",
     }
 }
@@ -49,6 +51,7 @@ fn words(topic: Topic) -> &'static [&'static str] {
         Topic::Serve => &[],
         Topic::Exec => &["exec", "prompt"],
         Topic::Proxy => &["proxy", "ws://127.0.0.1:1"],
+        Topic::Prune => &["prune"],
     }
 }
 

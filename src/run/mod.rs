@@ -1,9 +1,10 @@
-//! What the binary does: serve, answer one prompt, bridge. Puts the parts together and takes them apart
-//! again.
+//! What the binary does: serve, answer one prompt, bridge, prune. Puts the parts together and takes them
+//! apart again.
 
 mod assembly;
 mod oneshot;
 pub mod proxy;
+mod prune;
 mod serve;
 mod shown;
 
@@ -29,6 +30,7 @@ pub fn run(command: Command) -> Result<Exit, StartError> {
         Command::Serve(args) => serve(&args),
         Command::Exec(args) => exec(&args),
         Command::Proxy(args) => bridge(&args),
+        Command::Prune(args) => prune::prune(&args),
         Command::Help(topic) => print(&crate::cli::help(topic)),
         Command::Version => print(&format!("app-server {}\n", crate::server::VERSION)),
     }

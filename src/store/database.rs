@@ -16,7 +16,7 @@ use super::schema;
 use crate::limits;
 
 /// Name of the database file in its folder.
-const FILE_NAME: &str = "store.sqlite";
+pub const FILE_NAME: &str = "store.sqlite";
 
 /// One open database. Whatever changes rows takes `&mut self`, so a job that may only read cannot write.
 ///

@@ -53,6 +53,11 @@ impl Leases {
         self.own.as_ref().is_some_and(|own| own.name == name)
     }
 
+    /// True if this is the name of another owner that lives.
+    pub(super) fn is_held_by_another(&self, name: &str) -> bool {
+        !self.is_own(name) && self.holder(name).is_some()
+    }
+
     /// What is known of another owner if it lives: its process id as it wrote it. The file of a dead one is
     /// removed.
     fn holder(&self, name: &str) -> Option<String> {

@@ -22,6 +22,7 @@ mod lease;
 mod list;
 mod needle;
 mod pages;
+mod prune;
 mod records;
 mod schema;
 mod search;
@@ -34,9 +35,10 @@ mod tests;
 
 pub use agenda::{AgendaRecord, GoalRecord, QueuePage, QueuedRecord};
 pub use attachments::{AttachmentPage, AttachmentRecord, OwnerPage, ReadState};
-pub use database::Database;
+pub use database::{Database, FILE_NAME};
 pub use error::{StoreError, StoreFull};
 pub use needle::Snippet;
+pub use prune::{AgedThread, OldThread, Pruned, Room};
 pub use records::{
     Conversation, ConversationEntry, Direction, HistoryItem, ItemPage, ItemQuery, ItemRecord, ItemsView,
     LatestCursors, NewItem, NewTurn, Occurrence, OccurrencePage, OccurrenceQuery, SearchPage, SettingsUpdate,

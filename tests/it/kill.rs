@@ -9,6 +9,7 @@ use crate::support::client::{Client, column, said, text};
 use crate::support::home::Home;
 use crate::support::server::Server;
 
+/// Kills in one run; `APP_SERVER_KILLS` may ask for more.
 const ROUNDS: u64 = 30;
 const THREADS: usize = 4;
 
@@ -16,11 +17,12 @@ const THREADS: usize = 4;
 fn what_was_told_as_completed_survives_kill_9() {
     let seed = std::env::var("APP_SERVER_IT_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = seed.unwrap_or_else(|| u64::from(std::process::id()));
+    let rounds = std::env::var("APP_SERVER_KILLS").ok().and_then(|count| count.parse().ok());
     let mut random = Random(seed);
     // One home for all rounds: each server finds what the one before left.
     let home = Home::new();
     let mut told = Told::default();
-    for round in 0..ROUNDS {
+    for round in 0..rounds.unwrap_or(ROUNDS) {
         let transport = [Transport::Stdio, Transport::WebSocket][usize::from(round % 2 == 1)];
         let mut server = Server::start_in(transport, &home);
         let mut client = server.client();

@@ -52,7 +52,9 @@ impl Launch {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let mark = format!("{}-{number}", std::process::id());
-        let mut command = Command::new(env!("CARGO_BIN_EXE_app-server"));
+        // Another build of it, for tests that measure.
+        let other = std::env::var_os("APP_SERVER_IT_BINARY");
+        let mut command = Command::new(other.unwrap_or_else(|| env!("CARGO_BIN_EXE_app-server").into()));
         command
             .args(&self.args)
             .env_remove("CODEX_HOME")
