@@ -445,6 +445,47 @@ pub const PROVIDER_RETRIES_MAX: u32 = 100;
 /// otherwise.
 pub const PROVIDER_STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 
+// ---- models ----
+
+/// Bytes of one line of a model's event stream. Above it the answer counts as broken.
+pub const SSE_LINE_BYTES_MAX: usize = 16 * MIB;
+/// Bytes of one event of a model's stream, all its lines together. Above it the answer counts as broken.
+pub const SSE_EVENT_BYTES_MAX: usize = 32 * MIB;
+/// Bytes that one read of a model's answer asks for, and the size of a connection's buffers.
+pub const MODEL_BUFFER_BYTES: usize = 16 * KIB;
+/// A connection to a model provider must stand within this, all its addresses together.
+pub const MODEL_CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// The name of a model provider must be looked up within this.
+pub const MODEL_RESOLVE_TIMEOUT: Duration = Duration::from_secs(15);
+/// Lookups of names that are under way. A hanging one cannot be stopped, only left behind; above this number
+/// further requests fail.
+pub const MODEL_RESOLVERS_MAX: usize = 16;
+/// Connections to one provider that are kept for the next request. More are closed after their answer.
+pub const MODEL_IDLE_CONNECTIONS: usize = 4;
+/// A connection that was idle for longer is not used again.
+pub const MODEL_IDLE_CONNECTION_AGE: Duration = Duration::from_secs(60);
+/// After its last event an answer has this long to end, so that its connection can be kept.
+pub const MODEL_END_DEADLINE: Duration = Duration::from_millis(20);
+/// Bytes of an error's body that are read.
+pub const MODEL_ERROR_BYTES: usize = 64 * KIB;
+/// An error's body must come within this; what has come until then is used.
+pub const MODEL_ERROR_DEADLINE: Duration = Duration::from_secs(5);
+/// Characters of a provider's words in an error; more are cut.
+pub const MODEL_ERROR_CHARS: usize = 4096;
+/// Pause before a failed model request is sent again; each pause is twice the one before.
+pub const MODEL_RETRY_PAUSE: Duration = Duration::from_millis(200);
+/// Longest such pause.
+pub const MODEL_RETRY_PAUSE_MAX: Duration = Duration::from_secs(10);
+/// A provider that asks for a longer pause than this is not asked again.
+pub const MODEL_RETRY_AFTER_MAX: Duration = Duration::from_secs(120);
+/// Tokens of a model's context, unless the configuration says otherwise: what the reference reports for a model
+/// that it does not know.
+pub const MODEL_CONTEXT_WINDOW: i64 = 258_400;
+/// Threads whose place in a recording is remembered; above it the one that played longest ago begins anew.
+pub const REPLAY_THREADS_MAX: usize = 1024;
+/// Bytes of a recorded file that a `replay` provider plays. A larger one fails the turn.
+pub const REPLAY_BYTES_MAX: u64 = 64 * MIB as u64;
+
 // The relations that must hold.
 const _: () =
     assert!(PATCH_BYTES_MAX <= PATCH_FILE_BYTES_MAX && PATCH_FILE_BYTES_MAX <= PATCH_PLAN_BYTES_MAX);
@@ -466,6 +507,8 @@ const _: () = assert!(STORE_OPEN_PAUSE.as_millis() < STORE_BUSY_TIMEOUT.as_milli
 const _: () = assert!(OUTBOX_BYTES_MIN <= OUTBOX_BYTES && OUTBOX_MESSAGES_MIN <= OUTBOX_MESSAGES);
 const _: () = assert!(PROVIDER_REQUEST_RETRIES <= PROVIDER_RETRIES_MAX);
 const _: () = assert!(PROVIDER_STREAM_RETRIES <= PROVIDER_RETRIES_MAX);
+const _: () = assert!(SSE_LINE_BYTES_MAX <= SSE_EVENT_BYTES_MAX);
+const _: () = assert!(MODEL_RETRY_PAUSE.as_millis() <= MODEL_RETRY_PAUSE_MAX.as_millis());
 const _: () = assert!(LOG_FLUSH_DEADLINE.as_millis() <= WORKER_STOP_DEADLINE.as_millis());
 const _: () = assert!(WRITE_COPY_BYTES <= WRITE_BATCH_BYTES && WRITE_BATCH_BYTES <= WRITE_CHUNK_BYTES);
 const _: () = assert!(COMMANDS_PER_CONNECTION_MAX <= COMMANDS_RUNNING_MAX);

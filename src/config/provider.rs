@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::section::Section;
@@ -34,6 +35,8 @@ pub struct ProviderConfig {
     pub env_http_headers: BTreeMap<String, String>,
     /// Query parameters of each request. The values may be secrets.
     pub query_params: BTreeMap<String, String>,
+    /// The recording that a [`ProviderKind::Replay`] plays; relative to the home.
+    pub file: Option<PathBuf>,
     /// Times that a refused or failed request is sent again.
     pub request_max_retries: u32,
     /// Times that a broken answer stream is taken up again.
@@ -65,6 +68,8 @@ pub enum ProviderKind {
     Http,
     /// The built-in offline model.
     Offline,
+    /// A recording of what a provider sent.
+    Replay,
 }
 
 /// The HTTP interface of a provider.
@@ -77,6 +82,25 @@ pub enum WireApi {
 }
 
 impl ProviderConfig {
+    /// A provider of which nothing is set.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind: ProviderKind::Http,
+            base_url: None,
+            wire_api: WireApi::Responses,
+            env_key: None,
+            http_headers: BTreeMap::new(),
+            env_http_headers: BTreeMap::new(),
+            query_params: BTreeMap::new(),
+            file: None,
+            request_max_retries: PROVIDER_REQUEST_RETRIES,
+            stream_max_retries: PROVIDER_STREAM_RETRIES,
+            stream_idle_timeout: PROVIDER_STREAM_IDLE_TIMEOUT,
+        }
+    }
+
     pub(super) fn read(
         id: &str,
         mut section: Section<'_>,
@@ -84,11 +108,15 @@ impl ProviderConfig {
     ) -> Result<Self, StartError> {
         section.ignore("requires_openai_auth");
         let retries = 0..=PROVIDER_RETRIES_MAX;
+        let kinds = [
+            ("http", ProviderKind::Http),
+            ("offline", ProviderKind::Offline),
+            ("replay", ProviderKind::Replay),
+        ];
         let provider = Self {
             name: section.text("name")?.unwrap_or_else(|| id.to_owned()),
-            kind: section
-                .choice("kind", &[("http", ProviderKind::Http), ("offline", ProviderKind::Offline)])?
-                .unwrap_or(ProviderKind::Http),
+            kind: section.choice("kind", &kinds)?.unwrap_or(ProviderKind::Http),
+            file: section.text("file")?.map(PathBuf::from),
             base_url: section.text("base_url")?,
             wire_api: section
                 .choice("wire_api", &[("responses", WireApi::Responses), ("chat", WireApi::Chat)])?

@@ -113,6 +113,7 @@ fn every_key_of_the_file_lands_in_its_place() {
     assert_eq!(config.sandbox_workspace_write, sandbox);
     let map = |key: &str, value: &str| BTreeMap::from([(key.to_owned(), value.to_owned())]);
     let mine = ProviderConfig {
+        file: None,
         name: "Mine".to_owned(),
         kind: ProviderKind::Http,
         base_url: Some("http://localhost:1/v1".to_owned()),

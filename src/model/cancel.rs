@@ -79,6 +79,12 @@ impl Cancel {
         self.cancelled.try_recv() == Err(TryRecvError::Disconnected)
     }
 
+    /// The clock that its waits go by.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// Closed once it was cancelled; nothing is ever sent. For waiting on it and something else.
     #[must_use]
     pub fn cancelled(&self) -> &Receiver<Infallible> {

@@ -4,13 +4,22 @@
 //! [`ModelStream::next`] blocks until there is something, and returns at once when the turn is cancelled.
 
 mod cancel;
+mod chat;
 mod event;
+mod failure;
+mod http;
 mod offline;
+mod providers;
+mod replay;
 mod request;
+mod responses;
+mod sse;
 
 pub use cancel::{Cancel, Canceller, OnCancel, cancellation};
 pub use event::{ModelError, ModelEvent, ModelFailure, Retry, Usage};
+pub use http::retry_pause;
 pub use offline::{OFFLINE_MODEL, OFFLINE_PROVIDER, OfflineModel};
+pub use providers::Providers;
 pub use request::{Content, InputItem, ModelRequest, Role, ToolCall, ToolInput, ToolSpec, words};
 
 /// A model that can be asked.

@@ -1,7 +1,5 @@
 //! The parts of a running server, started in their order and stopped in the reverse one.
 
-use std::sync::Arc;
-
 use crossbeam_channel::{Receiver, bounded};
 
 use super::StartError;
@@ -9,7 +7,7 @@ use crate::agent::Defaults;
 use crate::clock::Clock;
 use crate::config::{ApprovalPolicy, Config, PROVIDER_OFFLINE, SandboxMode};
 use crate::limits;
-use crate::model::{OFFLINE_MODEL, OfflineModel};
+use crate::model::{OFFLINE_MODEL, Providers};
 use crate::net::{ConnectionIds, NetInbox};
 use crate::proto::{self, AskForApproval, SandboxPolicy, SessionSource};
 use crate::server::{Event, EventSender, Events, Facts, Processor, ProviderFacts, Services, StopCause};
@@ -81,7 +79,7 @@ impl Assembly {
             timer: timer.clone(),
             clock: clock.clone(),
             events: events.clone(),
-            offline: Arc::new(OfflineModel),
+            models: Providers::new(config, &|name| std::env::var(name).ok()),
             on_drain: Box::new(on_drain),
         };
         let facts = facts(config, cwd, source);

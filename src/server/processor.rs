@@ -1,7 +1,5 @@
 //! The processor: takes one event after the other and changes the server's state accordingly.
 
-use std::sync::Arc;
-
 use crossbeam_channel::Select;
 
 use super::Facts;
@@ -16,7 +14,7 @@ use super::threads::Threads;
 use crate::agent::{Encoded, ThreadId};
 use crate::clock::Clock;
 use crate::limits;
-use crate::model::ModelClient;
+use crate::model::Providers;
 use crate::net::{ConnectionId, InputEnd, NetEvent};
 use crate::proto::{Notification, ThreadStatus, ThreadStatusChanged};
 use crate::queue::Entry;
@@ -34,8 +32,8 @@ pub struct Services {
     pub clock: Clock,
     /// The way back into the processor, for workers.
     pub events: EventSender,
-    /// The model that answers offline.
-    pub offline: Arc<dyn ModelClient>,
+    /// The models.
+    pub models: Providers,
     /// Called once when the server takes no new work any more.
     pub on_drain: Box<dyn Fn() + Send>,
 }

@@ -14,6 +14,7 @@ mod handshake;
 mod homes;
 mod kill;
 mod lists;
+mod model_http;
 mod pipe;
 mod proto_wire;
 mod providers;

@@ -1,7 +1,5 @@
 //! `turn/start`, `turn/steer`, `turn/interrupt`, and what turns tell.
 
-use std::sync::Arc;
-
 use serde_json::json;
 
 use super::thread_life::refuse_work;
@@ -9,13 +7,9 @@ use super::thread_settings::{absolute, keep_settings};
 use super::{loaded, thread_id};
 use crate::agent::{self, Change, NewInput, Overrides, TurnEvent, TurnId, TurnWork, text_chars};
 use crate::limits;
-use crate::model::{
-    Cancel, ModelClient, ModelError, ModelFailure, ModelRequest, ModelStream, OFFLINE_PROVIDER,
-};
 use crate::proto::{
-    CodexErrorInfo, EmptyResponse, ThreadStatus, TokenUsageBreakdown, Turn, TurnInterruptParams,
-    TurnItemsView, TurnStartParams, TurnStartResponse, TurnStatus, TurnSteerParams, TurnSteerResponse,
-    UserInput,
+    EmptyResponse, ThreadStatus, TokenUsageBreakdown, Turn, TurnInterruptParams, TurnItemsView,
+    TurnStartParams, TurnStartResponse, TurnStatus, TurnSteerParams, TurnSteerResponse, UserInput,
 };
 use crate::queue::Undelivered;
 use crate::rpc::{Reason, Reply, RpcError};
@@ -97,7 +91,7 @@ fn begin(processor: &mut Processor, params: TurnStartParams, reply: Reply) {
         output_schema: params.output_schema,
         tools: Vec::new(),
         store: thread.store.clone(),
-        model: model_for(&processor.services.offline, &thread.settings.model_provider),
+        model: processor.services.models.get_or_failing(&thread.settings.model_provider),
         sink: processor.services.events.turn_sink(),
         timer: processor.services.timer.clone(),
         clock: processor.services.clock.clone(),
@@ -151,34 +145,6 @@ fn overrides(params: &TurnStartParams, cwd: &std::path::Path) -> Overrides {
         personality: params.personality,
         service_tier: params.service_tier.clone(),
         ..Overrides::default()
-    }
-}
-
-/// The model behind a provider's id.
-fn model_for(offline: &Arc<dyn ModelClient>, provider: &str) -> Arc<dyn ModelClient> {
-    if provider == OFFLINE_PROVIDER {
-        return Arc::clone(offline);
-    }
-    Arc::new(Unreachable { provider: provider.to_owned() })
-}
-
-/// Stands for a provider that this build cannot talk to: the turn fails and says so.
-struct Unreachable {
-    provider: String,
-}
-
-impl ModelClient for Unreachable {
-    fn stream(&self, _: &ModelRequest, _: &Cancel) -> Result<Box<dyn ModelStream>, ModelError> {
-        let message = format!(
-            "this build cannot talk to the model provider `{}`: it has the offline model only. Start it with \
-             `-c model_provider=offline`",
-            self.provider
-        );
-        Err(ModelFailure::lasting(message, CodexErrorInfo::Other))
-    }
-
-    fn context_window(&self, _model: &str) -> Option<i64> {
-        None
     }
 }
 

@@ -40,7 +40,8 @@ pub(crate) struct Seen {
 /// What is answered to one request.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
-    status: u16,
+    /// None for no answer at all: the steps come before it.
+    status: Option<u16>,
     headers: Vec<(String, String)>,
     steps: Vec<Step>,
 }
@@ -197,7 +198,18 @@ pub(crate) fn refusing_url() -> String {
 impl Answer {
     /// A plain answer.
     pub(crate) fn status(status: u16, body: &str) -> Self {
-        Self { status, headers: Vec::new(), steps: vec![Step::Bytes(body.as_bytes().to_vec())] }
+        let steps = vec![Step::Bytes(body.as_bytes().to_vec())];
+        Self { status: Some(status), headers: Vec::new(), steps }
+    }
+
+    /// Nothing, until the client goes away.
+    pub(crate) fn silence() -> Self {
+        Self { status: None, headers: Vec::new(), steps: vec![Step::Stall] }
+    }
+
+    /// The connection ends instead of an answer.
+    pub(crate) fn hang_up() -> Self {
+        Self { status: None, headers: Vec::new(), steps: vec![Step::Cut] }
     }
 
     /// An error as the API words it.
@@ -214,7 +226,7 @@ impl Answer {
 
     /// A stream of these steps.
     pub(crate) fn stream(steps: Vec<Step>) -> Self {
-        Self { status: 200, headers: Vec::new(), steps }.header("content-type", "text/event-stream")
+        Self { status: Some(200), headers: Vec::new(), steps }.header("content-type", "text/event-stream")
     }
 
     /// A whole response of the Responses API that says this.
@@ -236,6 +248,17 @@ impl Answer {
     pub(crate) fn broken(mut self, after: usize, end: Step) -> Self {
         self.steps.truncate(after);
         self.steps.push(end);
+        self
+    }
+
+    /// The same in chunks of this size, whatever stands in them.
+    pub(crate) fn in_pieces(mut self, bytes: usize) -> Self {
+        let whole = self.steps.into_iter().flat_map(|step| match step {
+            Step::Bytes(bytes) => bytes,
+            other => panic!("{other:?} cannot be cut"),
+        });
+        let whole: Vec<u8> = whole.collect();
+        self.steps = whole.chunks(bytes).map(|piece| Step::Bytes(piece.to_vec())).collect();
         self
     }
 
@@ -436,12 +459,14 @@ impl Connection {
 
     /// None when the connection is over.
     fn answer(&mut self, state: &Watched<State>, answer: Answer) -> Option<()> {
-        let mut head = format!("HTTP/1.1 {} Mock\r\ntransfer-encoding: chunked\r\n", answer.status);
-        for (name, value) in &answer.headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
+        if let Some(status) = answer.status {
+            let mut head = format!("HTTP/1.1 {status} Mock\r\ntransfer-encoding: chunked\r\n");
+            for (name, value) in &answer.headers {
+                head.push_str(&format!("{name}: {value}\r\n"));
+            }
+            head.push_str("\r\n");
+            self.stream.write_all(head.as_bytes()).ok()?;
         }
-        head.push_str("\r\n");
-        self.stream.write_all(head.as_bytes()).ok()?;
         for step in answer.steps {
             match step {
                 Step::Bytes(bytes) if bytes.is_empty() => {}

@@ -36,7 +36,11 @@ impl Server {
         home: &Arc<Home>,
         args: impl IntoIterator<Item = &'a str>,
     ) -> Self {
-        let launch = Launch::new(home).args(args);
+        Self::launch(transport, Launch::new(home).args(args))
+    }
+
+    /// A server started in a way of its own.
+    pub(crate) fn launch(transport: Transport, launch: Launch) -> Self {
         match transport {
             Transport::Stdio => Self { process: launch.start(), address: None },
             Transport::WebSocket => {

@@ -1,0 +1,202 @@
+//! Server-Sent Events out of a stream of bytes, however it is cut into pieces.
+//!
+//! The rules are those of the HTML standard, section 9.2.6, as far as model providers use them: the events'
+//! data counts; their names, ids and reconnection times mean nothing here, because the data says its own type.
+//! What is held is bounded: one unfinished line and one unfinished event.
+
+use crate::limits::{SSE_EVENT_BYTES_MAX, SSE_LINE_BYTES_MAX};
+
+/// Takes bytes and gives the data of each event.
+#[derive(Debug, Default)]
+pub(super) struct SseParser {
+    /// The unfinished line.
+    line: Vec<u8>,
+    /// The data of the unfinished event, each line with a newline after it.
+    data: Vec<u8>,
+    /// A line ended with a carriage return; a newline that follows belongs to it.
+    after_return: bool,
+    /// Something came already, so a byte order mark is none any more.
+    begun: bool,
+}
+
+/// The other side breaks a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum TooLarge {
+    /// A line has more bytes than [`SSE_LINE_BYTES_MAX`].
+    #[error("a line of more than {SSE_LINE_BYTES_MAX} bytes")]
+    Line,
+    /// An event has more bytes than [`SSE_EVENT_BYTES_MAX`].
+    #[error("an event of more than {SSE_EVENT_BYTES_MAX} bytes")]
+    Event,
+}
+
+impl SseParser {
+    /// Takes the next bytes and hands on the data of each event that they complete. An event that the stream's
+    /// end leaves unfinished is none.
+    ///
+    /// # Errors
+    /// A limit is broken; the stream is of no use any more.
+    pub(super) fn push(&mut self, bytes: &[u8], mut on_event: impl FnMut(Vec<u8>)) -> Result<(), TooLarge> {
+        let mut rest = bytes;
+        if self.after_return && !rest.is_empty() {
+            self.after_return = false;
+            rest = rest.strip_prefix(b"\n").unwrap_or(rest);
+        }
+        while let Some(end) = rest.iter().position(|&byte| byte == b'\n' || byte == b'\r') {
+            self.grow_line(&rest[..end])?;
+            let was_return = rest[end] == b'\r';
+            rest = &rest[end + 1..];
+            if was_return {
+                match rest.first() {
+                    Some(b'\n') => rest = &rest[1..],
+                    Some(_) => {}
+                    None => self.after_return = true,
+                }
+            }
+            if let Some(event) = self.end_line()? {
+                on_event(event);
+            }
+        }
+        self.grow_line(rest)
+    }
+
+    fn grow_line(&mut self, bytes: &[u8]) -> Result<(), TooLarge> {
+        if self.line.len() + bytes.len() > SSE_LINE_BYTES_MAX {
+            return Err(TooLarge::Line);
+        }
+        self.line.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// The event that ends with this line.
+    fn end_line(&mut self) -> Result<Option<Vec<u8>>, TooLarge> {
+        let mut line = std::mem::take(&mut self.line);
+        if !std::mem::replace(&mut self.begun, true) && line.starts_with(b"\xef\xbb\xbf") {
+            line.drain(..3);
+        }
+        if line.is_empty() {
+            let mut data = std::mem::take(&mut self.data);
+            // The newline of the last line. Without data an event is none.
+            return Ok(data.pop().map(|_| data));
+        }
+        // A line of another field, or a comment: a sign of life and nothing else.
+        if let Some(value) = line.strip_prefix(b"data").and_then(field_value) {
+            if self.data.len() + value.len() >= SSE_EVENT_BYTES_MAX {
+                return Err(TooLarge::Event);
+            }
+            self.data.extend_from_slice(value);
+            self.data.push(b'\n');
+        }
+        line.clear();
+        self.line = line;
+        Ok(None)
+    }
+}
+
+/// What stands behind a field's name; none if that is a longer name.
+fn field_value(rest: &[u8]) -> Option<&[u8]> {
+    if rest.is_empty() {
+        return Some(rest);
+    }
+    let value = rest.strip_prefix(b":")?;
+    Some(value.strip_prefix(b" ").unwrap_or(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    fn events(pieces: &[&[u8]]) -> Vec<String> {
+        let mut parser = SseParser::default();
+        let mut events = Vec::new();
+        for piece in pieces {
+            let taken = parser.push(piece, |data| events.push(String::from_utf8(data).expect("UTF-8")));
+            taken.expect("within the limits");
+        }
+        events
+    }
+
+    const STREAM: &str = "\u{feff}: a comment\n\nevent: x\ndata: {\"a\":1}\nid: 7\n\ndata:two\r\ndata:  lines\r\n\r\n\
+        retry: 5\rdata: ünï\rdata\r\rdatum: no\n\ndata: \n\n\ndata: unfinished";
+
+    #[test]
+    fn lines_fields_and_comments_are_told_apart() {
+        assert_eq!(events(&[STREAM.as_bytes()]), ["{\"a\":1}", "two\n lines", "ünï\n", ""]);
+        assert_eq!(events(&[b"data: [DONE]\n\n", b"\n"]), ["[DONE]"]);
+        assert_eq!(events(&[b"data: x\r", b"\n\r", b"\ndata: y\n\n"]), ["x", "y"]);
+    }
+
+    #[test]
+    fn it_does_not_matter_how_the_stream_is_cut() {
+        let whole = events(&[STREAM.as_bytes()]);
+        let bytes: Vec<&[u8]> = STREAM.as_bytes().chunks(1).collect();
+        assert_eq!(events(&bytes), whole);
+        for _ in 0..2_000 {
+            let mut rest = STREAM.as_bytes();
+            let mut pieces = Vec::new();
+            let seed = Uuid::new_v4();
+            for cut in seed.as_bytes() {
+                let (piece, others) = rest.split_at(usize::from(*cut % 24).min(rest.len()));
+                pieces.push(piece);
+                rest = others;
+            }
+            pieces.push(rest);
+            assert_eq!(events(&pieces), whole, "cut by {seed}");
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_taken_and_the_cut_does_not_matter() {
+        // Few different bytes, so that line ends and fields come often.
+        const BYTES: &[u8] = b"\r\n\n:dat \xffx";
+        for _ in 0..500 {
+            let seeds: Vec<Uuid> = (0..32).map(|_| Uuid::new_v4()).collect();
+            let noise: Vec<u8> = seeds
+                .iter()
+                .flat_map(|seed| *seed.as_bytes())
+                .flat_map(|byte| match byte % 16 {
+                    0 => b"\ndata: y\n\n".to_vec(),
+                    at => vec![BYTES[usize::from(at) % BYTES.len()]],
+                })
+                .collect();
+            let collect = |pieces: &mut dyn Iterator<Item = &[u8]>| {
+                let mut parser = SseParser::default();
+                let mut events: Vec<Vec<u8>> = Vec::new();
+                pieces.for_each(|piece| {
+                    parser.push(piece, |data| events.push(data)).expect("within the limits");
+                });
+                events
+            };
+            let whole = collect(&mut std::iter::once(noise.as_slice()));
+            for size in [1, 2, 3, 7, 64] {
+                assert_eq!(collect(&mut noise.chunks(size)), whole, "{seeds:?} by {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_endless_line_and_an_endless_event_are_refused() {
+        let chunk = vec![b'x'; 1024 * 1024];
+        let mut parser = SseParser::default();
+        let mut pushed = 0;
+        let refused = loop {
+            match parser.push(&chunk, |_| {}) {
+                Ok(()) => pushed += chunk.len(),
+                Err(refused) => break refused,
+            }
+        };
+        assert_eq!((refused, pushed), (TooLarge::Line, SSE_LINE_BYTES_MAX));
+
+        let line = [b"data: ".as_slice(), &chunk, b"\n"].concat();
+        let mut parser = SseParser::default();
+        let mut lines = 0;
+        let refused = loop {
+            match parser.push(&line, |_| {}) {
+                Ok(()) => lines += 1,
+                Err(refused) => break refused,
+            }
+        };
+        assert_eq!((refused, lines), (TooLarge::Event, SSE_EVENT_BYTES_MAX / (chunk.len() + 1)));
+    }
+}
