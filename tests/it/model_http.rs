@@ -2,8 +2,9 @@
 //!
 //! The failures are those that the reference was recorded with; message and error info are what it said.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use app_server::clock::Clock;
 use serde_json::{Value, json};
 
 use crate::support::client::{Client, methods_of, text};
@@ -250,10 +251,11 @@ fn a_connection_is_used_again_and_a_stale_one_is_no_failure() {
 
 /// Time from the interrupt to the end of the turn.
 fn interrupt(client: &mut Client, thread: &str, turn: &str) -> Duration {
-    let began = Instant::now();
+    let clock = Clock::real();
+    let began = clock.now();
     client.send("turn/interrupt", json!({ "threadId": thread, "turnId": turn }));
     let ended = client.turn_end(turn);
-    let took = began.elapsed();
+    let took = clock.now().since(began);
     assert_eq!((&ended["status"], &ended["error"]), (&json!("interrupted"), &Value::Null));
     took
 }
