@@ -478,9 +478,13 @@ pub const MODEL_RETRY_PAUSE: Duration = Duration::from_millis(200);
 pub const MODEL_RETRY_PAUSE_MAX: Duration = Duration::from_secs(10);
 /// A provider that asks for a longer pause than this is not asked again.
 pub const MODEL_RETRY_AFTER_MAX: Duration = Duration::from_secs(120);
-/// Tokens of a model's context, unless the configuration says otherwise: what the reference reports for a model
-/// that it does not know.
+/// Tokens of a model's context, unless the configuration says otherwise: what the reference reports for a
+/// model that it does not know.
 pub const MODEL_CONTEXT_WINDOW: i64 = 258_400;
+/// Longest pause before one word of the offline model; a prompt that asks for more gets this.
+pub const OFFLINE_PAUSE_MAX: Duration = Duration::from_secs(60);
+/// Characters of a tool's answer that the offline model repeats; more are cut.
+pub const OFFLINE_QUOTE_CHARS: usize = 200;
 /// Threads whose place in a recording is remembered; above it the one that played longest ago begins anew.
 pub const REPLAY_THREADS_MAX: usize = 1024;
 /// Bytes of a recorded file that a `replay` provider plays. A larger one fails the turn.

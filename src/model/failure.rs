@@ -15,8 +15,8 @@ use crate::proto::CodexErrorInfo;
 const OVERLOADED: &str = "Selected model is at capacity. Please try a different model.";
 const HIGH_DEMAND: &str = "We’re currently experiencing high demand, which may cause temporary errors.";
 const QUOTA: &str = "Quota exceeded. Check your plan and billing details.";
-const NO_ROOM: &str = "Codex ran out of room in the model's context window. Start a new thread or clear earlier \
-                       history before retrying.";
+const NO_ROOM: &str = "Codex ran out of room in the model's context window. Start a new thread or clear \
+                       earlier history before retrying.";
 
 impl ModelFailure {
     /// A failure after which the same request may succeed.

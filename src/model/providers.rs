@@ -60,8 +60,8 @@ impl Providers {
         self.get(id).unwrap_or_else(|| {
             let known: Vec<&str> = self.clients.keys().map(String::as_str).collect();
             let message = format!(
-                "there is no model provider `{id}`; there are {} (others need a table [model_providers.{id}] in \
-                 config.toml)",
+                "there is no model provider `{id}`; there are {} (others need a table [model_providers.{id}] \
+                 in config.toml)",
                 known.join(", ")
             );
             Arc::new(Unusable { message })

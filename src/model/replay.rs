@@ -1,7 +1,7 @@
 //! A model that plays a recording: a file of Server-Sent Events as a provider sent them.
 //!
-//! The answers in the file are divided by lines `: ---`, which are comments to every other reader. Each thread
-//! plays the file from its beginning, one answer a request, also when an answer is a failure.
+//! The answers in the file are divided by lines `: ---`, which are comments to every other reader. Each
+//! thread plays the file from its beginning, one answer a request, also when an answer is a failure.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -49,7 +49,8 @@ impl ReplayModel {
     ) -> Result<Self, String> {
         let Some(file) = &provider.file else {
             return Err(format!(
-                "the model provider `{id}` cannot be used: set `file` in [model_providers.{id}] to a recording"
+                "the model provider `{id}` cannot be used: set `file` in [model_providers.{id}] to a \
+                 recording"
             ));
         };
         Ok(Self {

@@ -1,8 +1,8 @@
 //! Server-Sent Events out of a stream of bytes, however it is cut into pieces.
 //!
 //! The rules are those of the HTML standard, section 9.2.6, as far as model providers use them: the events'
-//! data counts; their names, ids and reconnection times mean nothing here, because the data says its own type.
-//! What is held is bounded: one unfinished line and one unfinished event.
+//! data counts; their names, ids and reconnection times mean nothing here, because the data says its own
+//! type. What is held is bounded: one unfinished line and one unfinished event.
 
 use crate::limits::{SSE_EVENT_BYTES_MAX, SSE_LINE_BYTES_MAX};
 
@@ -31,8 +31,8 @@ pub(super) enum TooLarge {
 }
 
 impl SseParser {
-    /// Takes the next bytes and hands on the data of each event that they complete. An event that the stream's
-    /// end leaves unfinished is none.
+    /// Takes the next bytes and hands on the data of each event that they complete. An event that the
+    /// stream's end leaves unfinished is none.
     ///
     /// # Errors
     /// A limit is broken; the stream is of no use any more.

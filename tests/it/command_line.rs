@@ -185,10 +185,12 @@ fn exec_json_prints_the_raw_messages() {
 #[test]
 fn exec_with_a_failing_provider_fails_with_the_reason() {
     let home = Home::with_config(
-        "model_provider = \"x\"\n[model_providers.x]\nname = \"x\"\nbase_url = \"http://127.0.0.1:9/v1\"\n",
+        "model_provider = \"x\"\n[model_providers.x]\nname = \"x\"\nbase_url = \"http://127.0.0.1:9/v1\"\n\
+         request_max_retries = 0\nstream_max_retries = 0\n",
     );
     let output = run_in(&home, &["exec", "hello"]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert_eq!(output.stdout.trim(), "", "no answer");
-    assert!(output.stderr.contains('x') && output.stderr.contains("provider"), "{}", output.stderr);
+    assert!(output.stderr.contains("http://127.0.0.1:9/v1"), "{}", output.stderr);
+    assert!(output.stderr.contains("is the server running?"), "{}", output.stderr);
 }

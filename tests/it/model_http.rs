@@ -81,8 +81,8 @@ fn failures() -> Vec<(&'static str, Answer, Value, &'static str)> {
     let too_many = json!({ "responseTooManyFailedAttempts": { "httpStatusCode": 429 } });
     let limit = "exceeded retry limit, last status: 429 Too Many Requests";
     let closed = "stream disconnected before completion: stream closed before response.completed";
-    let room = "Codex ran out of room in the model's context window. Start a new thread or clear earlier history \
-                before retrying.";
+    let room = "Codex ran out of room in the model's context window. Start a new thread or clear earlier \
+                history before retrying.";
     let refused = |status: u16| json!({ "httpConnectionFailed": { "httpStatusCode": status } });
     let failing = |code: &str, message: &str| Answer::events([created(), failed(code, message)]);
     let part = |end: Value| Answer::response(say("msg_0", "part")).broken(/*after*/ 3, Step::event(end));

@@ -249,7 +249,10 @@ mod tests {
             ..ModelRequest::default()
         };
         let body: Value = serde_json::from_slice(&body(&request).expect("it encodes")).expect("JSON");
-        let called = |id: &str, arguments: &str| json!({ "id": id, "type": "function", "function": { "name": "t", "arguments": arguments } });
+        let called = |id: &str, arguments: &str| {
+            let function = json!({ "name": "t", "arguments": arguments });
+            json!({ "id": id, "type": "function", "function": function })
+        };
         let picture = json!({ "type": "image_url", "image_url": { "url": "data:x" } });
         assert_eq!(
             body["messages"],

@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use crate::limits::{MODEL_RETRY_PAUSE, MODEL_RETRY_PAUSE_MAX};
 
-/// The pause before try number `retry` (the first again is 1): doubling, with a tenth of jitter either way, so
-/// that many turns that failed together do not come back together.
+/// The pause before try number `retry` (the first again is 1): doubling, with a tenth of jitter either way,
+/// so that many turns that failed together do not come back together.
 #[must_use]
 pub fn retry_pause(retry: u32) -> Duration {
     let doublings = retry.saturating_sub(1).min(16);

@@ -54,7 +54,8 @@ pub(super) fn within<R>(cancel: &Cancel, patience: Duration, work: impl FnOnce()
     work()
 }
 
-/// True if the request of the last [`within`] of this worker went out on a connection that had been used before.
+/// True if the request of the last [`within`] of this worker went out on a connection that had been used
+/// before.
 pub(super) fn was_reused() -> bool {
     REUSED.get()
 }

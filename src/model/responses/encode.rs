@@ -1,8 +1,8 @@
 //! A request as the Responses API wants it.
 //!
 //! The system prompt goes into `instructions` and not into a first developer message, as the reference sends
-//! it: servers other than OpenAI's make a system message of it, while many chat templates of local models know
-//! no role `developer`.
+//! it: servers other than OpenAI's make a system message of it, while many chat templates of local models
+//! know no role `developer`.
 
 use serde::Serialize;
 use serde_json::Value;
