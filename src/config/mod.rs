@@ -28,7 +28,7 @@ use section::Section;
 pub use overrides::Override;
 pub use policy::{ApprovalPolicy, SandboxMode, SandboxWorkspaceWrite};
 pub use provider::{PROVIDER_OFFLINE, PROVIDER_OPENAI, ProviderConfig, ProviderKind, WireApi};
-pub use server::ServerConfig;
+pub use server::{CommandLimits, ServerConfig};
 
 /// The folder of our own data below the home.
 const DATA_DIR: &str = "app-server";

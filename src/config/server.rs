@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::section::Section;
 use crate::error::StartError;
 use crate::limits::{
-    APPROVAL_DEADLINE, CONNECTIONS_MAX, INBOX_BYTES, LOADED_THREADS_BYTES, LOADED_THREADS_BYTES_MIN,
-    MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX_BEFORE_INITIALIZE, OUTBOX_BYTES, OUTBOX_BYTES_MIN, OUTBOX_MESSAGES,
-    OUTBOX_MESSAGES_MIN, PAGE_BYTES_MAX,
+    APPROVAL_DEADLINE, COMMANDS_PER_CONNECTION_MAX, COMMANDS_RUNNING_MAX, CONNECTIONS_MAX, INBOX_BYTES,
+    LOADED_THREADS_BYTES, LOADED_THREADS_BYTES_MIN, MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX_BEFORE_INITIALIZE,
+    OUTBOX_BYTES, OUTBOX_BYTES_MIN, OUTBOX_MESSAGES, OUTBOX_MESSAGES_MIN, PAGE_BYTES_MAX,
 };
 
 /// The server's own settings.
@@ -26,12 +26,45 @@ pub struct ServerConfig {
     pub outbox_bytes_max: usize,
     /// `outbox_messages_max`: messages that wait for one client.
     pub outbox_messages_max: usize,
+    /// `commands_max`: commands running at once, for all clients and agents.
+    pub commands_max: usize,
+    /// `commands_per_connection_max`: commands running at once for one client.
+    pub commands_per_connection_max: usize,
+    /// `[app_server.command_limits]`: what one command may use.
+    pub command_limits: CommandLimits,
     /// `loaded_threads_bytes_max`: bytes of loaded threads; above it idle ones are unloaded before their
     /// time.
     pub loaded_threads_bytes_max: usize,
     /// `approval_deadline_secs`: a request to clients that nobody is there to decide counts as declined after
     /// this.
     pub approval_deadline: Duration,
+}
+
+/// What one command may use; none is what the server itself may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CommandLimits {
+    /// `cpu_secs`: seconds of processor time.
+    pub cpu_secs: Option<u64>,
+    /// `address_space_bytes`: bytes of address space.
+    pub address_space_bytes: Option<u64>,
+    /// `open_files`: open descriptors.
+    pub open_files: Option<u64>,
+    /// `processes`: processes of the server's user, all together.
+    pub processes: Option<u64>,
+}
+
+impl CommandLimits {
+    fn read(mut section: Section<'_>, unknown: &mut Vec<String>) -> Result<Self, StartError> {
+        let mut number = |key| section.integer(key, 1..=i64::MAX.unsigned_abs());
+        let limits = Self {
+            cpu_secs: number("cpu_secs")?,
+            address_space_bytes: number("address_space_bytes")?,
+            open_files: number("open_files")?,
+            processes: number("processes")?,
+        };
+        section.finish(unknown);
+        Ok(limits)
+    }
 }
 
 impl ServerConfig {
@@ -44,6 +77,9 @@ impl ServerConfig {
             message_bytes_max: MESSAGE_BYTES_MAX,
             outbox_bytes_max: OUTBOX_BYTES,
             outbox_messages_max: OUTBOX_MESSAGES,
+            commands_max: COMMANDS_RUNNING_MAX,
+            commands_per_connection_max: COMMANDS_PER_CONNECTION_MAX,
+            command_limits: CommandLimits::default(),
             loaded_threads_bytes_max: LOADED_THREADS_BYTES,
             approval_deadline: APPROVAL_DEADLINE,
         }
@@ -67,6 +103,16 @@ impl ServerConfig {
             outbox_messages_max: section
                 .integer("outbox_messages_max", OUTBOX_MESSAGES_MIN..=most)?
                 .unwrap_or(usual.outbox_messages_max),
+            commands_max: section
+                .integer("commands_max", 1..=COMMANDS_RUNNING_MAX)?
+                .unwrap_or(usual.commands_max),
+            commands_per_connection_max: section
+                .integer("commands_per_connection_max", 1..=COMMANDS_RUNNING_MAX)?
+                .unwrap_or(usual.commands_per_connection_max),
+            command_limits: match section.table("command_limits")? {
+                Some(section) => CommandLimits::read(section, unknown)?,
+                None => usual.command_limits,
+            },
             loaded_threads_bytes_max: section
                 .integer("loaded_threads_bytes_max", LOADED_THREADS_BYTES_MIN..=most)?
                 .unwrap_or(usual.loaded_threads_bytes_max),

@@ -89,6 +89,13 @@ fn every_key_of_the_file_lands_in_its_place() {
         outbox_messages_max = 500
         loaded_threads_bytes_max = 3000000
         approval_deadline_secs = 90
+        commands_max = 20
+        commands_per_connection_max = 10
+        [app_server.command_limits]
+        cpu_secs = 5
+        address_space_bytes = 4000000000
+        open_files = 100
+        processes = 50
         "#,
         &[],
     )
@@ -139,6 +146,14 @@ fn every_key_of_the_file_lands_in_its_place() {
         outbox_messages_max: 500,
         loaded_threads_bytes_max: 3_000_000,
         approval_deadline: Duration::from_secs(90),
+        commands_max: 20,
+        commands_per_connection_max: 10,
+        command_limits: CommandLimits {
+            cpu_secs: Some(5),
+            address_space_bytes: Some(4_000_000_000),
+            open_files: Some(100),
+            processes: Some(50),
+        },
     };
     assert_eq!(config.server, server);
     assert_eq!(server.page_bytes_max(), 1_000_000);

@@ -257,9 +257,10 @@ impl Live {
                 Err(_) => {
                     // Nobody reads it any more.
                     let writes = state.stdin.shut();
+                    let error = if state.kill.is_some() { StdinError::Ended } else { StdinError::Closed };
                     drop(state);
                     for write in writes {
-                        write.done.tell(Err(StdinError::Closed));
+                        write.done.tell(Err(error));
                     }
                     input.leave(poller);
                     self.input = None;

@@ -1,6 +1,7 @@
 //! Where a command's output goes.
 
 use super::command::CommandRef;
+use super::end::KillReason;
 use super::{ExitOutcome, SpawnError};
 
 /// One of a command's outputs.
@@ -46,11 +47,16 @@ pub trait OutputSink: Send {
     fn ended(self: Box<Self>, ending: Ending);
 }
 
-/// Says that a sink has room again. It may be used at any time from anywhere, also after the command's end.
+/// A sink's way back to its command: it says that there is room again. It may be used at any time from anywhere, also after the command's end.
 #[derive(Debug, Clone)]
 pub struct SinkWaker(pub(super) CommandRef);
 
 impl SinkWaker {
+    /// Ends the command, as [`super::Running::kill`] does: for a sink that cannot take what it says.
+    pub fn kill(&self) {
+        self.0.kill(KillReason::Demanded);
+    }
+
     /// Looks at [`OutputSink::room`] again soon.
     pub fn wake(&self) {
         self.0.look();

@@ -23,23 +23,38 @@ use crate::sys::poller::{PollWaker, Poller};
 use crate::sys::worker::Worker;
 use crate::timer::TimerHandle;
 
-/// Starts commands; clones reach the same workers.
+/// Starts commands; clones reach the same workers, which are started with the first command.
 #[derive(Debug, Clone)]
-pub struct Spawner {
-    hub: Arc<Hub>,
-    jobs: Sender<Job>,
-    running_max: usize,
-}
+pub struct Spawner(Arc<Shared>);
 
 /// The owner of the workers. Its drop kills every command and waits until all are reaped.
 #[derive(Debug)]
-pub struct Executor {
+pub struct Executor(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    running_max: usize,
+    timer: TimerHandle,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// No command was asked for yet.
+    Idle,
+    Working(Workers),
+    /// The owner has let go.
+    Ended,
+}
+
+#[derive(Debug)]
+struct Workers {
     hub: Arc<Hub>,
-    /// Its drop ends the spawning worker, although spawners may be held elsewhere for longer.
-    stop: Option<Sender<Infallible>>,
-    // Joined in this order: no command is started any more once the last is reaped.
-    spawn_worker: Option<Worker>,
-    io_worker: Option<Worker>,
+    jobs: Sender<Job>,
+    /// Its drop ends the spawning worker.
+    stop: Sender<Infallible>,
+    spawn_worker: Worker,
+    io_worker: Worker,
 }
 
 /// Why a command was not taken.
@@ -51,6 +66,9 @@ pub enum Refusal {
     /// The server is about to end.
     #[error("the server is shutting down")]
     Ending,
+    /// The operating system refused the workers that serve commands; the text is its own.
+    #[error("commands cannot be served now: {0}; retry later")]
+    NoWorkers(String),
     /// Its sandbox cannot be enforced here; the text says what to do.
     #[error("{0}")]
     Sandbox(String),
@@ -77,14 +95,36 @@ struct Job {
 }
 
 impl Executor {
-    /// Starts the workers, with room for `running_max` commands at once.
-    ///
-    /// # Errors
-    /// The operating system's refusal.
-    pub fn start(running_max: usize, timer: TimerHandle) -> io::Result<(Self, Spawner)> {
+    /// Room for `running_max` commands at once. Nothing is started yet.
+    #[must_use]
+    pub fn new(running_max: usize, timer: TimerHandle) -> (Self, Spawner) {
+        let shared = Arc::new(Shared { running_max, timer, state: Mutex::new(State::Idle) });
+        (Self(Arc::clone(&shared)), Spawner(shared))
+    }
+}
+
+impl Drop for Executor {
+    fn drop(&mut self) {
+        let state = std::mem::replace(&mut *lock(&self.0.state), State::Ended);
+        let State::Working(Workers { hub, jobs, stop, spawn_worker, io_worker }) = state else { return };
+        hub.is_ending.store(true, Ordering::SeqCst);
+        for command in hub.all() {
+            command.kill_now();
+            command.look();
+        }
+        drop((jobs, stop));
+        // In this order: no command is started any more once the last is reaped.
+        drop(spawn_worker);
+        hub.post(Post::Stop);
+        drop(io_worker);
+    }
+}
+
+impl Workers {
+    fn start(running_max: usize, timer: &TimerHandle) -> io::Result<Self> {
         let poller = Poller::new()?;
         let hub = Arc::new(Hub {
-            timer,
+            timer: timer.clone(),
             waker: poller.waker(),
             posts: Mutex::default(),
             commands: Mutex::default(),
@@ -95,30 +135,35 @@ impl Executor {
         // One place for each command that may run: it never is full.
         let (jobs, taken) = bounded(running_max);
         let (stop, stopped) = bounded(0);
+        let spawn_hub = Arc::clone(&hub);
+        let spawn_worker = Worker::spawn("exec-spawn", limits::STACK_BYTES_IO, move || {
+            run(&taken, &stopped, &spawn_hub);
+        })?;
         let io_hub = Arc::clone(&hub);
         let io_worker =
             Worker::spawn("exec-io", limits::STACK_BYTES_IO, move || io_worker::run(poller, &io_hub))?;
-        let spawn_hub = Arc::clone(&hub);
-        let spawn_worker =
-            Worker::spawn("exec-spawn", limits::STACK_BYTES_IO, move || run(&taken, &stopped, &spawn_hub))?;
-        let spawner = Spawner { hub: Arc::clone(&hub), jobs, running_max };
-        let executor =
-            Self { hub, stop: Some(stop), spawn_worker: Some(spawn_worker), io_worker: Some(io_worker) };
-        Ok((executor, spawner))
+        Ok(Self { hub, jobs, stop, spawn_worker, io_worker })
     }
-}
 
-impl Drop for Executor {
-    fn drop(&mut self) {
-        self.hub.is_ending.store(true, Ordering::SeqCst);
-        for command in self.hub.all() {
-            command.kill_now();
-            command.look();
+    fn take(
+        &self,
+        running_max: usize,
+        spec: CommandSpec,
+        sink: Box<dyn OutputSink>,
+    ) -> Result<Running, Refusal> {
+        if self.hub.running.fetch_add(1, Ordering::SeqCst) >= running_max {
+            self.hub.running.fetch_sub(1, Ordering::SeqCst);
+            return Err(Refusal::TooMany(running_max));
         }
-        drop(self.stop.take());
-        drop(self.spawn_worker.take());
-        self.hub.post(Post::Stop);
-        drop(self.io_worker.take());
+        let id = self.hub.next_id.fetch_add(1, Ordering::Relaxed);
+        let command = Command::new(id, Arc::clone(&self.hub), &spec);
+        lock(&self.hub.commands).insert(id, Arc::clone(&command));
+        let job = Job { command: Arc::clone(&command), spec, sink };
+        if self.jobs.try_send(job).is_err() {
+            self.hub.forget(&command);
+            return Err(Refusal::TooMany(running_max));
+        }
+        Ok(Running(command))
     }
 }
 
@@ -129,22 +174,15 @@ impl Spawner {
     /// The command was not taken, and `sink` hears nothing.
     pub fn start(&self, spec: CommandSpec, sink: Box<dyn OutputSink>) -> Result<Running, Refusal> {
         self.check_sandbox(&spec.sandbox)?;
-        if self.hub.is_ending() {
-            return Err(Refusal::Ending);
+        let mut state = lock(&self.0.state);
+        if let State::Idle = *state {
+            let workers = Workers::start(self.0.running_max, &self.0.timer);
+            *state = State::Working(workers.map_err(|error| Refusal::NoWorkers(error.to_string()))?);
         }
-        if self.hub.running.fetch_add(1, Ordering::SeqCst) >= self.running_max {
-            self.hub.running.fetch_sub(1, Ordering::SeqCst);
-            return Err(Refusal::TooMany(self.running_max));
+        match &*state {
+            State::Working(workers) => workers.take(self.0.running_max, spec, sink),
+            State::Idle | State::Ended => Err(Refusal::Ending),
         }
-        let id = self.hub.next_id.fetch_add(1, Ordering::Relaxed);
-        let command = Command::new(id, Arc::clone(&self.hub), &spec);
-        lock(&self.hub.commands).insert(id, Arc::clone(&command));
-        let job = Job { command: Arc::clone(&command), spec, sink };
-        if self.jobs.try_send(job).is_err() {
-            self.hub.forget(&command);
-            return Err(Refusal::Ending);
-        }
-        Ok(Running(command))
     }
 
     /// Whether commands can be confined as this policy says.
@@ -158,7 +196,10 @@ impl Spawner {
     /// How many commands run or are about to.
     #[must_use]
     pub fn running(&self) -> usize {
-        self.hub.running.load(Ordering::SeqCst)
+        match &*lock(&self.0.state) {
+            State::Working(workers) => workers.hub.running.load(Ordering::SeqCst),
+            State::Idle | State::Ended => 0,
+        }
     }
 }
 

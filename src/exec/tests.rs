@@ -95,7 +95,7 @@ impl OutputSink for Ear {
 impl House {
     fn new(running_max: usize) -> Self {
         let (timer_worker, timer) = TimerWorker::start(Clock::real()).expect("a timer");
-        let (executor, spawner) = Executor::start(running_max, timer).expect("an executor");
+        let (executor, spawner) = Executor::new(running_max, timer);
         Self { spawner, executor, _timer: timer_worker }
     }
 

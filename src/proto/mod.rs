@@ -6,6 +6,7 @@
 
 mod account;
 mod catalog;
+mod command_exec;
 mod config;
 mod fs;
 mod initialize;
@@ -31,6 +32,7 @@ mod turn;
 
 pub use account::*;
 pub use catalog::*;
+pub use command_exec::*;
 pub use config::*;
 pub use fs::*;
 pub use initialize::*;

@@ -5,7 +5,8 @@ use crossbeam_channel::{Receiver, bounded};
 use super::StartError;
 use crate::agent::Defaults;
 use crate::clock::Clock;
-use crate::config::{ApprovalPolicy, Config, PROVIDER_OFFLINE, SandboxMode};
+use crate::config::{ApprovalPolicy, CommandLimits, Config, PROVIDER_OFFLINE, SandboxMode};
+use crate::exec::{Executor, ResourceLimits};
 use crate::limits;
 use crate::model::{OFFLINE_MODEL, Providers};
 use crate::net::{ConnectionIds, NetInbox};
@@ -30,8 +31,9 @@ pub struct Assembly {
     /// Deadlines for transports.
     pub timer: TimerHandle,
     ended: Receiver<StopCause>,
-    // Dropped in this order: the processor has ended by then, the store finishes what is queued, timers last.
+    // Dropped in this order: the processor has ended by then, commands are killed, the store finishes what is queued, timers last.
     processor: Worker,
+    executor: Executor,
     store: StoreWorker,
     timer_worker: TimerWorker,
 }
@@ -41,7 +43,7 @@ pub struct Assembly {
 pub struct Ended {
     /// Why it ended.
     pub cause: StopCause,
-    _parts: (Worker, StoreWorker, TimerWorker),
+    _parts: (Worker, Executor, StoreWorker, TimerWorker),
 }
 
 /// Tells the processor to stop when it is dropped; does nothing once the processor has ended.
@@ -74,12 +76,14 @@ impl Assembly {
             opened.tell(Event::StoreOpened(outcome))
         })
         .map_err(started)?;
+        let (executor, spawner) = Executor::new(config.server.commands_max, timer.clone());
         let services = Services {
             store: store_handle,
             timer: timer.clone(),
             clock: clock.clone(),
             events: events.clone(),
             models: Providers::new(config, &|name| std::env::var(name).ok()),
+            spawner,
             on_drain: Box::new(on_drain),
         };
         let facts = facts(config, cwd, source);
@@ -98,6 +102,7 @@ impl Assembly {
             timer,
             ended,
             processor,
+            executor,
             store,
             timer_worker,
         })
@@ -113,7 +118,7 @@ impl Assembly {
     #[must_use]
     pub fn wait(self) -> Ended {
         let cause = self.ended.recv().unwrap_or(StopCause::Panicked);
-        Ended { cause, _parts: (self.processor, self.store, self.timer_worker) }
+        Ended { cause, _parts: (self.processor, self.executor, self.store, self.timer_worker) }
     }
 }
 
@@ -142,6 +147,8 @@ fn facts(config: &Config, cwd: &str, source: SessionSource) -> Facts {
         unload_delay: config.thread_unload_delay,
         approval_deadline: config.server.approval_deadline,
         loaded_bytes_max: config.server.loaded_threads_bytes_max,
+        commands_per_connection_max: config.server.commands_per_connection_max,
+        command_limits: command_limits(config.server.command_limits),
         system: system(),
     }
 }
@@ -176,6 +183,15 @@ fn workspace_write(config: &Config) -> SandboxPolicy {
         network_access: configured.network_access,
         exclude_tmpdir_env_var: configured.exclude_tmpdir_env_var,
         exclude_slash_tmp: configured.exclude_slash_tmp,
+    }
+}
+
+fn command_limits(configured: CommandLimits) -> ResourceLimits {
+    ResourceLimits {
+        cpu_secs: configured.cpu_secs,
+        address_space_bytes: configured.address_space_bytes,
+        open_files: configured.open_files,
+        processes: configured.processes,
     }
 }
 

@@ -81,6 +81,7 @@ pub(super) fn working_directory() -> Result<String, StartError> {
 }
 
 fn serve_stdio(config: &Config) -> Result<Exit, StartError> {
+    raise_open_files("each running command needs four");
     let clock = Clock::real();
     let assembly = Assembly::start(config, &working_directory()?, SessionSource::VsCode, &clock, || {})?;
     let stop = StdioStop::default();
@@ -108,6 +109,12 @@ fn serve_stdio(config: &Config) -> Result<Exit, StartError> {
     exit(&ended)
 }
 
+fn raise_open_files(what_for: &str) {
+    if let Err(error) = rlimit::raise_open_files() {
+        tracing::warn!(%error, "the limit of open files stays as it is; {what_for}");
+    }
+}
+
 /// A copy of a standard stream that is ours to read, write and close.
 fn own(stream: impl AsFd) -> Result<OwnedFd, StartError> {
     stream
@@ -117,9 +124,7 @@ fn own(stream: impl AsFd) -> Result<OwnedFd, StartError> {
 }
 
 fn serve_network(config: &Config, net: NetConfig, door: Door) -> Result<Exit, StartError> {
-    if let Err(error) = rlimit::raise_open_files() {
-        tracing::warn!(%error, "the limit of open files stays as it is; each connection needs two");
-    }
+    raise_open_files("each connection needs two");
     let clock = Clock::real();
     let (readiness, supervisor) = (Readiness::default(), Supervisor::from_env());
     let (draining, told) = (readiness.clone(), supervisor.clone());

@@ -9,8 +9,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::handlers::{
-    catalog, fs, initialize, search, thread_family, thread_goal, thread_inject, thread_keep, thread_life,
-    thread_lists, thread_queue, thread_search, turns, watch,
+    catalog, command_exec, fs, initialize, process, search, thread_family, thread_goal, thread_inject,
+    thread_keep, thread_life, thread_lists, thread_queue, thread_search, turns, watch,
 };
 use super::processor::Processor;
 use crate::net::ConnectionId;
@@ -97,6 +97,10 @@ pub(super) const METHODS: &[Method] = &[
     method!(here "account/rateLimits/read" catalog::rate_limits),
     method!(here "account/read" catalog::account),
     method!(here "collaborationMode/list" catalog::collaboration_modes),
+    method!(later "command/exec" command_exec::exec),
+    method!(here "command/exec/resize" command_exec::resize),
+    method!(here "command/exec/terminate" command_exec::terminate),
+    method!(later "command/exec/write" command_exec::write),
     method!(here "config/read" catalog::config),
     method!(here "configRequirements/read" catalog::config_requirements),
     method!(here "experimentalFeature/list" catalog::experimental_features),
@@ -119,6 +123,10 @@ pub(super) const METHODS: &[Method] = &[
     method!(here "model/list" catalog::models),
     method!(here "modelProvider/list" catalog::model_providers),
     method!(here "permissionProfile/list" catalog::permission_profiles),
+    method!(here "process/kill" process::kill),
+    method!(here "process/resizePty" process::resize),
+    method!(later "process/spawn" process::spawn),
+    method!(later "process/writeStdin" process::write),
     method!(here "skills/list" catalog::skills),
     method!(later "thread/archive" thread_family::archive),
     method!(later "thread/attachment/add" thread_keep::add),

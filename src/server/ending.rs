@@ -85,7 +85,10 @@ impl Processor {
         let running = self.threads.running_turns();
         match self.ending.state {
             State::Serving => {
-                let input_served = self.ending.input_ended && running == 0 && self.all_answered();
+                let input_served = self.ending.input_ended
+                    && running == 0
+                    && self.commands.is_empty()
+                    && self.all_answered();
                 (input_served && self.ending.store_known).then_some(StopCause::Done)
             }
             State::Draining => {
@@ -93,14 +96,20 @@ impl Processor {
                     self.ending.turns_logged = Some(running);
                     tracing::info!(running_turns = running, "waiting for running turns");
                 }
-                (running == 0 && self.all_answered()).then_some(StopCause::Done)
+                // Commands are not waited for: they end with the server, and their clients are told.
+                let open = self.open_requests().saturating_sub(self.commands.open_requests());
+                (running == 0 && open == 0).then_some(StopCause::Done)
             }
             State::Stopping => (running == 0).then_some(StopCause::Forced),
         }
     }
 
     fn all_answered(&self) -> bool {
-        self.sessions.iter().all(|session| session.open_requests() == 0)
+        self.open_requests() == 0
+    }
+
+    fn open_requests(&self) -> usize {
+        self.sessions.iter().map(super::session::Session::open_requests).sum()
     }
 
     pub(super) fn on_signal(&mut self, signal: Signal) {
@@ -154,6 +163,7 @@ impl Processor {
     /// The end of input on stdio: what was asked is answered and what runs goes on, within the deadline.
     pub(super) fn on_input_end(&mut self) {
         self.ending.input_ended = true;
+        self.commands.end_input();
         self.arm_drain_deadline();
         self.reconsider_all_asks();
     }

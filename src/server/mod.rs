@@ -6,6 +6,7 @@
 
 mod agenda;
 mod asks;
+mod commands;
 mod dispatch;
 mod ending;
 mod event;
@@ -44,6 +45,10 @@ pub struct Facts {
     pub approval_deadline: std::time::Duration,
     /// Bytes of loaded threads above which idle ones are unloaded before their time.
     pub loaded_bytes_max: usize,
+    /// Commands running at once for one client.
+    pub commands_per_connection_max: usize,
+    /// What one command may use.
+    pub command_limits: crate::exec::ResourceLimits,
     /// The operating system as `initialize` names it, for example `Linux 6.1.0; x86_64`.
     pub system: String,
 }

@@ -4,6 +4,7 @@ use crossbeam_channel::Select;
 
 use super::Facts;
 use super::asks::Asks;
+use super::commands::Commands;
 use super::dispatch::store_refusal;
 use super::ending::Ending;
 use super::event::{Event, EventSender, Events, StopCause};
@@ -13,6 +14,7 @@ use super::session::Sessions;
 use super::threads::Threads;
 use crate::agent::{Encoded, ThreadId};
 use crate::clock::Clock;
+use crate::exec::Spawner;
 use crate::limits;
 use crate::model::Providers;
 use crate::net::{ConnectionId, InputEnd, NetEvent};
@@ -34,6 +36,8 @@ pub struct Services {
     pub events: EventSender,
     /// The models.
     pub models: Providers,
+    /// Runs commands.
+    pub spawner: Spawner,
     /// Called once when the server takes no new work any more.
     pub on_drain: Box<dyn Fn() + Send>,
 }
@@ -46,6 +50,7 @@ pub struct Processor {
     pub(super) threads: Threads,
     /// What clients are asked.
     pub(super) asks: Asks,
+    pub(super) commands: Commands,
     pub(super) ending: Ending,
     pub(super) files: Files,
     /// Workers of turns that have ended or are about to; kept until they have.
@@ -62,6 +67,7 @@ impl Processor {
             sessions: Sessions::default(),
             threads: Threads::default(),
             asks: Asks::default(),
+            commands: Commands::default(),
             ending: Ending::new(drain_timeout),
             files: Files::default(),
             leaving: Vec::new(),
@@ -71,6 +77,7 @@ impl Processor {
     /// Runs until the server has to stop. Connections are still open then, with everything queued for them.
     pub fn run(mut self, events: Events) -> StopCause {
         let cause = self.serve(&events);
+        self.commands.give_up();
         for session in self.sessions.iter() {
             session.finish(super::ending::goodbye());
         }
@@ -172,6 +179,7 @@ impl Processor {
             open_requests = session.open_requests(),
             "connection closed"
         );
+        self.commands.close(connection);
         for thread in &session.subscriptions {
             self.unsubscribe(connection, *thread);
         }

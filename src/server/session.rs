@@ -1,13 +1,15 @@
 //! Sessions: what the processor knows of each connection.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::commands::OutputCredit;
 use crate::agent::{Encoded, ThreadId};
 use crate::limits;
 use crate::net::{ConnectionId, Opened, Transport};
-use crate::queue::Closing;
+use crate::queue::{Closing, Outbox};
 use crate::rpc::{OpenRequests, Reply, RequestId};
 
 /// One connection's session.
@@ -21,6 +23,7 @@ pub(super) struct Session {
     pub(super) subscriptions: BTreeSet<ThreadId>,
     opened: Opened,
     open: OpenRequests,
+    credit: Arc<OutputCredit>,
 }
 
 /// What a client said of itself.
@@ -44,12 +47,23 @@ impl Session {
             subscriptions: BTreeSet::new(),
             opened,
             open: OpenRequests::default(),
+            credit: OutputCredit::new(limits::COMMANDS_CREDIT_BYTES),
         }
     }
 
     /// The duty to answer a request of this session.
     pub(super) fn reply(&self, id: RequestId) -> Reply {
         Reply::new(id, self.opened.outbox.clone(), &self.open)
+    }
+
+    /// What this session's commands may have under way.
+    pub(super) fn credit(&self) -> &Arc<OutputCredit> {
+        &self.credit
+    }
+
+    /// The queue to this client, for what is pushed by others than the processor.
+    pub(super) fn outbox(&self) -> &Outbox {
+        &self.opened.outbox
     }
 
     /// Requests of this session that are not answered yet.
@@ -81,11 +95,14 @@ impl Session {
         self.client.as_ref().is_some_and(|client| client.experimental)
     }
 
-    /// Sends a notification to an initialized client that has not opted out of it.
+    /// True for an initialized client that has not opted out of this notification.
+    pub(super) fn wants(&self, method: &str) -> bool {
+        self.client.as_ref().is_some_and(|client| !client.opted_out.contains(method))
+    }
+
+    /// Sends a notification to a client that wants it.
     pub(super) fn notify(&self, notification: &Encoded) {
-        if let Some(client) = &self.client
-            && !client.opted_out.contains(notification.method)
-        {
+        if self.wants(notification.method) {
             self.opened.outbox.push(notification.message.clone());
         }
     }

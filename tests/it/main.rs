@@ -3,6 +3,8 @@
 mod agenda;
 mod asking;
 mod capabilities;
+mod command_exec;
+mod command_life;
 mod command_line;
 mod connections;
 mod crowd;

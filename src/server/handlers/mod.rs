@@ -1,8 +1,11 @@
 //! The methods by family. A handler checks, changes the processor's state, and answers; it knows no socket.
 
 pub(super) mod catalog;
+pub(super) mod command_exec;
+mod command_input;
 pub(super) mod fs;
 pub(super) mod initialize;
+pub(super) mod process;
 pub(super) mod search;
 pub(super) mod thread_family;
 pub(super) mod thread_goal;

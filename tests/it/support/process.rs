@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use app_server::clock::Clock;
 use app_server::sys::worker::Worker;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -253,6 +254,62 @@ impl Process {
             let _ = never.recv_timeout(STEP);
             waited += STEP;
         }
+    }
+
+    /// Its child processes, zombies among them, as `pid state`.
+    pub(crate) fn children(&self) -> Vec<String> {
+        let Ok(tasks) = fs::read_dir(self.proc("task")) else { return Vec::new() };
+        let of = |task: fs::DirEntry| fs::read_to_string(task.path().join("children")).unwrap_or_default();
+        let pids: String = tasks.flatten().map(of).collect();
+        let state = |pid: &str| {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            let state = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().next());
+            format!("{pid} {}", state.unwrap_or("gone"))
+        };
+        pids.split_whitespace().map(state).collect()
+    }
+
+    /// Waits until so many child processes run.
+    pub(crate) fn wait_for_children(&self, at_least: usize) {
+        self.wait_until("children", |process| process.children().len() >= at_least);
+    }
+
+    /// Waits for something that can only be seen from outside.
+    pub(crate) fn wait_until(&self, what: &str, mut look: impl FnMut(&Self) -> bool) {
+        let clock = Clock::real();
+        let deadline = clock.now().after(PATIENCE);
+        while !look(self) {
+            assert!(clock.now() < deadline, "no {what}; children: {:?}", self.children());
+            std::thread::yield_now();
+        }
+    }
+
+    /// Kills the process as the machine's death would; everything that it runs has to die with it.
+    pub(crate) fn kill_with_children(&mut self) {
+        assert!(!self.children().is_empty(), "there is something to die");
+        self.signal(Signal::KILL);
+        self.waits(PATIENCE);
+        self.wait_until("end of what it ran", |process| leftovers(&process.mark).is_empty());
+    }
+
+    /// Bytes of memory that it occupies.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let status = fs::read_to_string(self.proc("status")).expect("its status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a size");
+        let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
+        kib * 1024
+    }
+
+    /// Nothing of what it has run is left: no process, not even a zombie, and nothing that a process left.
+    pub(crate) fn assert_nothing_runs(&self) {
+        let children = self.children();
+        assert!(children.is_empty(), "these children are left: {children:?}");
+        let own = self.child.id().to_string();
+        let left: Vec<String> = leftovers(&self.mark)
+            .into_iter()
+            .filter(|process| process.split(' ').next() != Some(own.as_str()))
+            .collect();
+        assert!(left.is_empty(), "these processes are left: {left:?}");
     }
 
     /// How many descriptors it has open.

@@ -51,6 +51,11 @@ impl Server {
         }
     }
 
+    /// Where it listens; none on stdio.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
     /// A new connection; on stdio there is one.
     pub(crate) fn connect(&mut self) -> Client {
         let (sender, receiver) = match self.address {
@@ -76,6 +81,20 @@ impl Server {
         self.signal(Signal::TERM);
         let status = self.exits_within(PATIENCE);
         assert_eq!(status.code(), Some(0), "{}", self.stderr_at_end());
+    }
+
+    /// Ends the client and the server, on a pipe by the end of its input, and makes sure that both end well.
+    pub(crate) fn stop_or_close(mut self, mut client: Client) {
+        match self.address {
+            Some(_) => {
+                drop(client);
+                self.stop();
+            }
+            None => {
+                client.close_input();
+                self.ends_well_within(PATIENCE);
+            }
+        }
     }
 
     /// The process must end by itself, without a failure.

@@ -1,0 +1,134 @@
+//! `command/exec` and what steers it. The order of the checks is the reference's.
+
+use std::path::Path;
+
+use super::catalog::PROFILES;
+use super::command_input::{environment, input, refused, senseless, size, timeout};
+use crate::exec::{CommandSpec, TerminalSize};
+use crate::limits;
+use crate::proto::{
+    CommandExecParams, CommandExecResizeParams, CommandExecTerminateParams, CommandExecWriteParams,
+    EmptyResponse, SandboxPolicy,
+};
+use crate::rpc::{Reply, RpcError};
+use crate::server::commands::{Family, Launch, refusal};
+use crate::server::dispatch::Caller;
+use crate::server::processor::Processor;
+
+/// `command/exec`: answered when the command has ended.
+pub(in crate::server) fn exec(
+    processor: &mut Processor,
+    caller: Caller,
+    params: CommandExecParams,
+    reply: Reply,
+) {
+    match checked(processor, caller, params) {
+        Ok(launch) => processor.launch(launch, reply),
+        Err(error) => reply.refuse(error),
+    }
+}
+
+fn checked(processor: &Processor, caller: Caller, params: CommandExecParams) -> Result<Launch, RpcError> {
+    let Some((program, args)) = params.command.split_first() else {
+        return Err(refused("command must not be empty"));
+    };
+    if params.sandbox_policy.is_some() && params.permission_profile.is_some() {
+        return Err(refused("`permissionProfile` cannot be combined with `sandboxPolicy`"));
+    }
+    if params.size.is_some() && !params.tty {
+        return Err(senseless("command/exec size requires tty: true"));
+    }
+    if params.output_bytes_cap.is_some() && params.disable_output_cap {
+        return Err(senseless("command/exec cannot set both outputBytesCap and disableOutputCap"));
+    }
+    if params.timeout_ms.is_some() && params.disable_timeout {
+        return Err(senseless("command/exec cannot set both timeoutMs and disableTimeout"));
+    }
+    let timeout = match params.timeout_ms {
+        Some(ms) => Some(timeout("command/exec", ms)?),
+        None => (!params.disable_timeout).then_some(limits::COMMAND_TIMEOUT),
+    };
+    let sandbox = sandbox(processor, params.sandbox_policy, params.permission_profile.as_deref())?;
+    let terminal = match (params.tty, params.size) {
+        (true, Some(asked)) => Some(size("command/exec", asked)?),
+        (true, None) => Some(TerminalSize::default()),
+        (false, _) => None,
+    };
+    let is_streamed = params.stream_stdout_stderr || params.tty;
+    if (is_streamed || params.stream_stdin) && params.process_id.is_none() {
+        return Err(refused("command/exec tty or streaming requires a client-supplied processId"));
+    }
+    let base: &Path = processor.facts.defaults.cwd.as_ref();
+    let spec = CommandSpec {
+        args: args.iter().map(Into::into).collect(),
+        env: environment(params.env, params.tty),
+        stdin: params.stream_stdin,
+        terminal,
+        timeout,
+        limits: processor.facts.command_limits,
+        ..CommandSpec::new(program, base.join(params.cwd.as_deref().unwrap_or_default()), sandbox)
+    };
+    let cap = match params.disable_output_cap {
+        true => None,
+        false => Some(params.output_bytes_cap.unwrap_or(limits::COMMAND_OUTPUT_BYTES)),
+    };
+    let connection = caller.connection;
+    Ok(Launch { connection, family: Family::Exec, id: params.process_id, spec, cap, is_streamed })
+}
+
+/// What the command may do: as asked, else as configured. What cannot be enforced is refused before anything
+/// is started.
+fn sandbox(
+    processor: &Processor,
+    policy: Option<SandboxPolicy>,
+    profile: Option<&str>,
+) -> Result<SandboxPolicy, RpcError> {
+    let defaults = &processor.facts.defaults;
+    let policy = match (policy, profile) {
+        (Some(policy), _) => policy,
+        (None, None) => defaults.sandbox(defaults.sandbox_mode),
+        (None, Some(name)) => {
+            let known = PROFILES.iter().find(|(id, _)| *id == name);
+            let (_, mode) = known.ok_or_else(|| {
+                refused(format!("invalid permission profile: `{name}`; see permissionProfile/list"))
+            })?;
+            defaults.sandbox(*mode)
+        }
+    };
+    processor.services.spawner.check_sandbox(&policy).map_err(|error| refusal(&error))?;
+    Ok(policy)
+}
+
+/// `command/exec/write`: answered when the command has the bytes.
+pub(in crate::server) fn write(
+    processor: &mut Processor,
+    caller: Caller,
+    params: CommandExecWriteParams,
+    reply: Reply,
+) {
+    match input("command/exec/write", params.delta_base64.as_deref(), params.close_stdin) {
+        Ok(input) => {
+            processor.write_to_command(caller.connection, Family::Exec, &params.process_id, input, reply);
+        }
+        Err(error) => reply.refuse(error),
+    }
+}
+
+/// `command/exec/resize`.
+pub(in crate::server) fn resize(
+    processor: &mut Processor,
+    caller: Caller,
+    params: CommandExecResizeParams,
+) -> Result<EmptyResponse, RpcError> {
+    let size = size("command/exec", params.size)?;
+    processor.resize_command(caller.connection, Family::Exec, &params.process_id, size)
+}
+
+/// `command/exec/terminate`: the answer says that it was told to end; its end is `command/exec`'s answer.
+pub(in crate::server) fn terminate(
+    processor: &mut Processor,
+    caller: Caller,
+    params: CommandExecTerminateParams,
+) -> Result<EmptyResponse, RpcError> {
+    processor.kill_command(caller.connection, Family::Exec, &params.process_id)
+}
