@@ -25,6 +25,7 @@ const WRITES_IN_A_ROW: usize = 16;
 pub(super) struct Live {
     command: CommandRef,
     pid: Pid,
+    is_on_terminal: bool,
     pidfd: OwnedFd,
     outputs: [Option<Output>; 2],
     input: Option<Input>,
@@ -97,6 +98,7 @@ impl Live {
         Self {
             command,
             pid: child.pid,
+            is_on_terminal: child.stderr.is_none(),
             pidfd: child.pidfd,
             outputs: [
                 Some(output(Stream::Stdout, child.stdout)),
@@ -169,6 +171,10 @@ impl Live {
             return;
         }
         poller.remove(&self.pidfd);
+        if let Some((_, Some(_))) = self.end {
+            // Who was told to end is not waited for through what it has started.
+            self.kill_all();
+        }
         self.read(Stream::Stdout, poller, buffer);
         self.read(Stream::Stderr, poller, buffer);
         if self.outputs.iter().any(Option::is_some) {
@@ -183,6 +189,15 @@ impl Live {
 
     fn look_for_end(&mut self) {
         self.end = child::has_ended(self.pidfd.as_fd()).map(|end| (end, self.command.lock().kill));
+    }
+
+    /// Kills what is left of its group, and on a terminal of its session: a shell there gives each of its
+    /// jobs a group of its own.
+    fn kill_all(&self) {
+        child::signal_group(self.pid, Signal::KILL);
+        if self.is_on_terminal {
+            child::kill_session(self.pid);
+        }
     }
 
     /// Reads an output as far as there is room for it.
@@ -284,7 +299,8 @@ impl Live {
             poller.remove(&self.pidfd);
         }
         // While it is not reaped, the group's number cannot be another's.
-        child::signal_group(self.pid, Signal::KILL);
+        self.kill_all();
+        self.command.hub.leave(self.pid);
         child::reap(self.pidfd.as_fd());
         self.command.close();
         // The descriptors are closed before anybody hears of the end.

@@ -1,9 +1,9 @@
 //! Running commands: start, pipes or a terminal, input, limits, kill, end.
 //!
-//! A [`Spawner`] starts a command as a [`CommandSpec`] says and gives a [`Running`] to steer it with; what the
-//! command says and how it ends goes to an [`OutputSink`]. None of that ever waits: a command is started by the
-//! worker `exec-spawn`, and all running ones are served by the worker `exec-io`, which reads an output only
-//! while its sink has room. So a slow taker holds up its own command, by its own pipe, and nothing else.
+//! A [`Spawner`] starts a command as a [`CommandSpec`] says and gives a [`Running`] to steer it with; what
+//! the command says and how it ends goes to an [`OutputSink`]. None of that ever waits: a command is started
+//! by the worker `exec-spawn`, and all running ones are served by the worker `exec-io`, which reads an output
+//! only while its sink has room. So a slow taker holds up its own command, by its own pipe, and nothing else.
 //!
 //! A command's whole group goes with it: when it has ended, when it is killed, when its [`Running`] is
 //! dropped, when the server ends, also by `kill -9`.

@@ -46,8 +46,8 @@ pub enum ResizeError {
 
 type Told = Box<dyn FnOnce(Result<(), StdinError>) + Send>;
 
-/// Who is told what became of some input: `Ok` once all of it is in the pipe. Called on the worker `exec-io`, or
-/// by whoever writes if it is refused at once; it must not wait.
+/// Who is told what became of some input: `Ok` once all of it is in the pipe. Called on the worker `exec-io`,
+/// or by whoever writes if it is refused at once; it must not wait.
 pub struct Written(Option<Told>);
 
 impl Written {

@@ -22,8 +22,8 @@ pub enum Ending {
     NotStarted(SpawnError),
 }
 
-/// Takes what one command says. Everything is called on one of the workers of [`super::Executor`], which serve
-/// all commands: nothing here may wait. `started` comes first and `ended` last, after all output; a command
+/// Takes what one command says. Everything is called on one of the workers of [`super::Executor`], which
+/// serve all commands: nothing here may wait. `started` comes first and `ended` last, after all output; a command
 /// that could not be started has only `ended`.
 ///
 /// Backpressure is [`OutputSink::room`]: while there is none, the output stays in its pipe, and the command
@@ -47,7 +47,8 @@ pub trait OutputSink: Send {
     fn ended(self: Box<Self>, ending: Ending);
 }
 
-/// A sink's way back to its command: it says that there is room again. It may be used at any time from anywhere, also after the command's end.
+/// A sink's way back to its command: it says that there is room again. It may be used at any time from
+/// anywhere, also after the command's end.
 #[derive(Debug, Clone)]
 pub struct SinkWaker(pub(super) CommandRef);
 

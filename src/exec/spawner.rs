@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
+use rustix::process::Pid;
 
 use super::command::{Command, CommandId, CommandRef, Phase};
 use super::confine::{self, Confined};
@@ -19,6 +20,7 @@ use crate::limits;
 use crate::proto::SandboxPolicy;
 use crate::sync::lock;
 use crate::sys::child::{self, Child, ChildSpec};
+use crate::sys::guard::Guard;
 use crate::sys::poller::{PollWaker, Poller};
 use crate::sys::worker::Worker;
 use crate::timer::TimerHandle;
@@ -86,6 +88,8 @@ pub(super) struct Hub {
     running: AtomicUsize,
     next_id: AtomicU64,
     is_ending: AtomicBool,
+    /// Kills what is left when the server is killed; none if it could not be started, or at the end.
+    guard: Mutex<Option<Guard>>,
 }
 
 struct Job {
@@ -117,6 +121,7 @@ impl Drop for Executor {
         drop(spawn_worker);
         hub.post(Post::Stop);
         drop(io_worker);
+        drop(lock(&hub.guard).take());
     }
 }
 
@@ -131,6 +136,7 @@ impl Workers {
             running: AtomicUsize::new(0),
             next_id: AtomicU64::new(0),
             is_ending: AtomicBool::new(false),
+            guard: Mutex::new(guard()),
         });
         // One place for each command that may run: it never is full.
         let (jobs, taken) = bounded(running_max);
@@ -228,9 +234,28 @@ impl Hub {
         }
     }
 
+    fn guard(&self, then: impl FnOnce(&Guard)) {
+        if let Some(guard) = &*lock(&self.guard) {
+            then(guard);
+        }
+    }
+
+    /// The command is about to be reaped: its number may be another's then.
+    pub(super) fn leave(&self, group: Pid) {
+        self.guard(|guard| guard.forget(group));
+    }
+
     fn all(&self) -> Vec<CommandRef> {
         lock(&self.commands).values().cloned().collect()
     }
+}
+
+fn guard() -> Option<Guard> {
+    let guard = Guard::start();
+    if let Err(error) = &guard {
+        tracing::warn!(%error, "no guard: a kill -9 may leave processes of commands behind");
+    }
+    guard.ok()
 }
 
 /// The worker `exec-spawn`. Children die with it, so it lives as long as the executor.
@@ -281,6 +306,7 @@ impl Job {
     /// The command runs: from here on the io worker has it.
     fn adopt(mut self, child: Child, hub: &Arc<Hub>) {
         let command = &self.command;
+        hub.guard(|guard| guard.watch(child.pid));
         {
             let mut state = command.lock();
             state.phase = Phase::Alive(child.pid);

@@ -31,7 +31,8 @@ pub struct Assembly {
     /// Deadlines for transports.
     pub timer: TimerHandle,
     ended: Receiver<StopCause>,
-    // Dropped in this order: the processor has ended by then, commands are killed, the store finishes what is queued, timers last.
+    // Dropped in this order: the processor has ended by then, commands are killed, the store finishes what is
+    // queued, timers last.
     processor: Worker,
     executor: Executor,
     store: StoreWorker,

@@ -18,8 +18,8 @@ use std::path::Path;
 use std::process::Command;
 
 use rustix::process::{
-    Pid, PidfdFlags, Resource, Rlimit, Signal, WaitId, WaitIdOptions, getrlimit, kill_process_group,
-    pidfd_open, setrlimit, waitid,
+    Pid, PidfdFlags, Resource, Rlimit, Signal, WaitId, WaitIdOptions, getrlimit, kill_process,
+    kill_process_group, pidfd_open, setrlimit, waitid,
 };
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
@@ -244,6 +244,22 @@ fn close_at_exec() {
 /// Signals everyone in the group. That nobody is left is no error.
 pub fn signal_group(group: Pid, signal: Signal) {
     let _ = kill_process_group(group, signal);
+}
+
+/// Kills everyone in the session, whatever group they are in. It looks through all processes of the machine.
+pub fn kill_session(session: Pid) {
+    let Ok(processes) = std::fs::read_dir("/proc") else { return };
+    let own = session.as_raw_nonzero().get();
+    for process in processes.flatten() {
+        let pid = process.file_name().to_str().and_then(|name| name.parse::<i32>().ok());
+        let Some(pid) = pid.and_then(Pid::from_raw).filter(|pid| *pid != session) else { continue };
+        let stat = std::fs::read_to_string(process.path().join("stat")).unwrap_or_default();
+        // proc_pid_stat(5): behind the name in parentheses stand state, parent, group, session.
+        let its = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(3));
+        if its.and_then(|its| its.parse().ok()) == Some(own) {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
 }
 
 /// How the process ended, if it has; it stays a zombie, so that its id is not given to another.

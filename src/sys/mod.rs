@@ -4,6 +4,7 @@
 
 pub mod activation;
 pub mod child;
+pub mod guard;
 pub mod memory;
 #[cfg(target_os = "linux")]
 pub mod namespace;

@@ -73,7 +73,7 @@ fn a_client_that_does_not_read_stops_its_command_and_nobody_else() {
     assert!(elapsed(&clock) < PATIENCE, "{:?}", elapsed(&clock));
     let grown = server.resident_bytes().saturating_sub(memory);
     assert!(grown < 8 << 20, "{grown} bytes more");
-    // What the server lets through, what two sockets and a pipe hold; in this time it could have been gigabytes.
+    // What the server lets through, what sockets and a pipe hold; in this time it could have been gigabytes.
     let written = written(&server);
     assert!(written < 32 << 20, "{written} bytes were read for a client that takes none");
     // Nor does it keep the command from being ended.
@@ -250,18 +250,33 @@ fn a_running_command_does_not_hold_up_the_end() {
 fn commands_die_with_a_server_that_is_killed() {
     let mut server = server(Transport::WebSocket);
     let mut client = server.client();
-    let alone = |more: Value| {
+    let stubborn = |more: Value| {
         let params = json!({ "disableTimeout": true, "streamStdoutStderr": true });
-        with(with(sh("trap '' TERM HUP; echo up; exec sleep 3600"), params), more)
+        with(with(sh("trap '' TERM HUP; sleep 3600 & echo up; sleep 3600; true"), params), more)
     };
     for (id, tty) in [("pipe", false), ("tty", true)] {
-        client.send("command/exec", alone(json!({ "processId": id, "tty": tty })));
+        client.send("command/exec", stubborn(json!({ "processId": id, "tty": tty })));
         wait_for_output(&client, id, "up");
     }
-    let spawn = alone(json!({ "processHandle": "p", "cwd": "/", "timeoutMs": null }));
+    let spawn = stubborn(json!({ "processHandle": "p", "cwd": "/", "timeoutMs": null }));
     client.ok("process/spawn", spawn);
     wait_for_output(&client, "p", "up");
     server.kill_with_children();
+}
+
+#[test]
+fn the_jobs_of_a_shell_on_a_terminal_end_with_it() {
+    let mut server = server(Transport::WebSocket);
+    let mut client = server.client();
+    let params = json!({ "command": ["sh", "-i"], "processId": "i", "tty": true, "disableTimeout": true });
+    let id = client.send("command/exec", params);
+    let typed = STANDARD.encode("trap '' HUP TERM; nohup sleep 3600 >/dev/null 2>&1 & echo st''arted\n");
+    client.ok("command/exec/write", json!({ "processId": "i", "deltaBase64": typed }));
+    wait_for_output(&client, "i", "started");
+    client.ok("command/exec/terminate", json!({ "processId": "i" }));
+    assert_eq!(client.answer(&id).expect("it ends")["exitCode"], 137);
+    server.assert_nothing_runs();
+    server.stop_or_close(client);
 }
 
 #[test]

@@ -256,17 +256,22 @@ impl Process {
         }
     }
 
-    /// Its child processes, zombies among them, as `pid state`.
+    /// The processes of its commands, zombies among them, as `pid state`.
     pub(crate) fn children(&self) -> Vec<String> {
         let Ok(tasks) = fs::read_dir(self.proc("task")) else { return Vec::new() };
         let of = |task: fs::DirEntry| fs::read_to_string(task.path().join("children")).unwrap_or_default();
         let pids: String = tasks.flatten().map(of).collect();
+        // Its guard is no command.
+        let is_command = |pid: &&str| {
+            let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            name.trim_end() != app_server::sys::guard::NAME
+        };
         let state = |pid: &str| {
             let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
             let state = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().next());
             format!("{pid} {}", state.unwrap_or("gone"))
         };
-        pids.split_whitespace().map(state).collect()
+        pids.split_whitespace().filter(is_command).map(state).collect()
     }
 
     /// Waits until so many child processes run.
@@ -301,15 +306,19 @@ impl Process {
     }
 
     /// Nothing of what it has run is left: no process, not even a zombie, and nothing that a process left.
+    /// Its own children are gone at once; what those had started was killed and may take a moment to die.
     pub(crate) fn assert_nothing_runs(&self) {
         let children = self.children();
         assert!(children.is_empty(), "these children are left: {children:?}");
         let own = self.child.id().to_string();
-        let left: Vec<String> = leftovers(&self.mark)
-            .into_iter()
-            .filter(|process| process.split(' ').next() != Some(own.as_str()))
-            .collect();
-        assert!(left.is_empty(), "these processes are left: {left:?}");
+        let is_own = |process: &String| {
+            let pid = process.split(' ').next().unwrap_or_default();
+            let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            pid == own || name.trim_end() == app_server::sys::guard::NAME
+        };
+        self.wait_until("end of what its commands had started", |process| {
+            leftovers(&process.mark).iter().all(is_own)
+        });
     }
 
     /// How many descriptors it has open.
