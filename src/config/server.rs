@@ -30,6 +30,9 @@ pub struct ServerConfig {
     pub commands_max: usize,
     /// `commands_per_connection_max`: commands running at once for one client.
     pub commands_per_connection_max: usize,
+    /// `sandbox_best_effort`: commands run with what can be enforced of their sandbox, not only with all of
+    /// it.
+    pub sandbox_best_effort: bool,
     /// `[app_server.command_limits]`: what one command may use.
     pub command_limits: CommandLimits,
     /// `loaded_threads_bytes_max`: bytes of loaded threads; above it idle ones are unloaded before their
@@ -79,6 +82,7 @@ impl ServerConfig {
             outbox_messages_max: OUTBOX_MESSAGES,
             commands_max: COMMANDS_RUNNING_MAX,
             commands_per_connection_max: COMMANDS_PER_CONNECTION_MAX,
+            sandbox_best_effort: false,
             command_limits: CommandLimits::default(),
             loaded_threads_bytes_max: LOADED_THREADS_BYTES,
             approval_deadline: APPROVAL_DEADLINE,
@@ -109,6 +113,7 @@ impl ServerConfig {
             commands_per_connection_max: section
                 .integer("commands_per_connection_max", 1..=COMMANDS_RUNNING_MAX)?
                 .unwrap_or(usual.commands_per_connection_max),
+            sandbox_best_effort: section.switch("sandbox_best_effort")?.unwrap_or(usual.sandbox_best_effort),
             command_limits: match section.table("command_limits")? {
                 Some(section) => CommandLimits::read(section, unknown)?,
                 None => usual.command_limits,

@@ -91,6 +91,7 @@ fn every_key_of_the_file_lands_in_its_place() {
         approval_deadline_secs = 90
         commands_max = 20
         commands_per_connection_max = 10
+        sandbox_best_effort = true
         [app_server.command_limits]
         cpu_secs = 5
         address_space_bytes = 4000000000
@@ -148,6 +149,7 @@ fn every_key_of_the_file_lands_in_its_place() {
         approval_deadline: Duration::from_secs(90),
         commands_max: 20,
         commands_per_connection_max: 10,
+        sandbox_best_effort: true,
         command_limits: CommandLimits {
             cpu_secs: Some(5),
             address_space_bytes: Some(4_000_000_000),

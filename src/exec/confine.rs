@@ -1,42 +1,52 @@
-//! From a sandbox policy to what is really started: the one place where a policy is turned into deeds.
+//! From a sandbox policy to a running child: the one place where a policy is turned into deeds.
 
-use std::ffi::OsString;
-
-use super::{CommandSpec, SpawnError};
+use super::{CommandSpec, SpawnError, TerminalSize};
 use crate::proto::SandboxPolicy;
+use crate::sandbox::{self, SandboxError, SharedSandbox};
+use crate::sys::child::{self, Child, ChildSpec};
 
-/// The program, its arguments and its changes of the environment under the command's policy.
-pub(super) struct Confined {
-    pub(super) program: OsString,
-    pub(super) args: Vec<OsString>,
-    pub(super) env: Vec<(OsString, Option<OsString>)>,
-}
-
-/// Makes the command one that is confined as its policy says.
+/// Starts a command, confined as its policy says.
 ///
 /// # Errors
-/// [`SpawnError::Sandbox`] if the policy cannot be enforced: it is never dropped in silence.
-pub(super) fn confine(spec: &CommandSpec) -> Result<Confined, SpawnError> {
-    match check(&spec.sandbox) {
-        Ok(()) => {
-            Ok(Confined { program: spec.program.clone(), args: spec.args.clone(), env: spec.env.clone() })
-        }
-        Err(why) => Err(SpawnError::Sandbox(why)),
+/// It did not start; [`SpawnError::Sandbox`] if its policy cannot be enforced: it is never dropped in
+/// silence.
+pub(super) fn start(
+    spec: &CommandSpec,
+    size: Option<TerminalSize>,
+    sandbox: &SharedSandbox,
+) -> Result<Child, SpawnError> {
+    let child = ChildSpec {
+        program: &spec.program,
+        args: &spec.args,
+        cwd: &spec.cwd,
+        env: &spec.env,
+        stdin: spec.stdin,
+        terminal: size.map(|TerminalSize { rows, columns }| (rows, columns)),
+        limits: spec.limits,
+    };
+    if is_free(&spec.sandbox) {
+        return Ok(child::start(&child)?);
+    }
+    let confinement = sandbox.confine(&spec.sandbox, &spec.cwd)?;
+    confinement.spawn(&child).map_err(|error| match error {
+        sandbox::SpawnError::Command(error) => SpawnError::Os(error),
+        other => SpawnError::Stage(other.to_string()),
+    })
+}
+
+/// Whether a policy can be enforced here, as far as that is known; if it is not, that is found out when a
+/// command is started.
+///
+/// # Errors
+/// What cannot be enforced, and what to do.
+pub(super) fn check(spec: &CommandSpec, sandbox: &SharedSandbox) -> Result<(), SandboxError> {
+    match sandbox.get() {
+        Some(sandbox) if !is_free(&spec.sandbox) => sandbox.confine(&spec.sandbox, &spec.cwd).map(|_| ()),
+        _ => Ok(()),
     }
 }
 
-/// Whether a policy can be enforced here; if not, why, and what to do.
-///
-/// # Errors
-/// The text for whoever asked for the policy.
-pub(super) fn check(policy: &SandboxPolicy) -> Result<(), String> {
-    let name = match policy {
-        SandboxPolicy::DangerFullAccess | SandboxPolicy::ExternalSandbox { .. } => return Ok(()),
-        SandboxPolicy::ReadOnly { .. } => "readOnly",
-        SandboxPolicy::WorkspaceWrite { .. } => "workspaceWrite",
-    };
-    Err(format!(
-        "{name} cannot be enforced by this server yet; \
-         send dangerFullAccess, or externalSandbox if something else confines this server"
-    ))
+/// True if there is nothing to enforce, and nothing to find out.
+fn is_free(policy: &SandboxPolicy) -> bool {
+    matches!(policy, SandboxPolicy::DangerFullAccess)
 }

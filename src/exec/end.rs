@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::sandbox::SandboxError;
 use crate::sys::child::ChildEnd;
 
 /// The exit code of a command that took too long, as `timeout(1)` has it.
@@ -54,7 +55,10 @@ pub enum SpawnError {
     Os(#[from] io::Error),
     /// The sandbox that was asked for cannot be enforced here.
     #[error("{0}")]
-    Sandbox(String),
+    Sandbox(#[from] SandboxError),
+    /// Its sandbox could not be set up, although it can be in general.
+    #[error("{0}")]
+    Stage(String),
     /// It was killed, or the server ended, before it could start.
     #[error("the command was killed before it started")]
     Killed,

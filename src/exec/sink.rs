@@ -23,8 +23,8 @@ pub enum Ending {
 }
 
 /// Takes what one command says. Everything is called on one of the workers of [`super::Executor`], which
-/// serve all commands: nothing here may wait. `started` comes first and `ended` last, after all output; a command
-/// that could not be started has only `ended`.
+/// serve all commands: nothing here may wait. `started` comes first and `ended` last, after all output; a
+/// command that could not be started has only `ended`.
 ///
 /// Backpressure is [`OutputSink::room`]: while there is none, the output stays in its pipe, and the command
 /// waits as soon as that is full. When there is room again, [`SinkWaker::wake`] has to be called.

@@ -11,15 +11,15 @@ use crossbeam_channel::{Receiver, Sender, bounded, select};
 use rustix::process::Pid;
 
 use super::command::{Command, CommandId, CommandRef, Phase};
-use super::confine::{self, Confined};
+use super::confine;
 use super::end::KillReason;
 use super::io_worker::{self, Post};
 use super::live::Live;
-use super::{CommandSpec, Ending, OutputSink, Running, SinkWaker, SpawnError, TerminalSize};
+use super::{CommandSpec, Ending, OutputSink, Running, SinkWaker, SpawnError};
 use crate::limits;
-use crate::proto::SandboxPolicy;
+use crate::sandbox::{SandboxError, SharedSandbox};
 use crate::sync::lock;
-use crate::sys::child::{self, Child, ChildSpec};
+use crate::sys::child::{self, Child};
 use crate::sys::guard::Guard;
 use crate::sys::poller::{PollWaker, Poller};
 use crate::sys::worker::Worker;
@@ -37,6 +37,7 @@ pub struct Executor(Arc<Shared>);
 struct Shared {
     running_max: usize,
     timer: TimerHandle,
+    sandbox: SharedSandbox,
     state: Mutex<State>,
 }
 
@@ -73,13 +74,14 @@ pub enum Refusal {
     NoWorkers(String),
     /// Its sandbox cannot be enforced here; the text says what to do.
     #[error("{0}")]
-    Sandbox(String),
+    Sandbox(#[from] SandboxError),
 }
 
 /// What all parts of this module know.
 #[derive(Debug)]
 pub(super) struct Hub {
     pub(super) timer: TimerHandle,
+    sandbox: SharedSandbox,
     waker: PollWaker,
     /// What the io worker has to do. At most two entries a command wait here: it is put under watch once, and
     /// looked for once at a time.
@@ -101,8 +103,8 @@ struct Job {
 impl Executor {
     /// Room for `running_max` commands at once. Nothing is started yet.
     #[must_use]
-    pub fn new(running_max: usize, timer: TimerHandle) -> (Self, Spawner) {
-        let shared = Arc::new(Shared { running_max, timer, state: Mutex::new(State::Idle) });
+    pub fn new(running_max: usize, timer: TimerHandle, sandbox: SharedSandbox) -> (Self, Spawner) {
+        let shared = Arc::new(Shared { running_max, timer, sandbox, state: Mutex::new(State::Idle) });
         (Self(Arc::clone(&shared)), Spawner(shared))
     }
 }
@@ -126,10 +128,11 @@ impl Drop for Executor {
 }
 
 impl Workers {
-    fn start(running_max: usize, timer: &TimerHandle) -> io::Result<Self> {
+    fn start(shared: &Shared) -> io::Result<Self> {
         let poller = Poller::new()?;
         let hub = Arc::new(Hub {
-            timer: timer.clone(),
+            timer: shared.timer.clone(),
+            sandbox: shared.sandbox.clone(),
             waker: poller.waker(),
             posts: Mutex::default(),
             commands: Mutex::default(),
@@ -139,7 +142,7 @@ impl Workers {
             guard: Mutex::new(guard()),
         });
         // One place for each command that may run: it never is full.
-        let (jobs, taken) = bounded(running_max);
+        let (jobs, taken) = bounded(shared.running_max);
         let (stop, stopped) = bounded(0);
         let spawn_hub = Arc::clone(&hub);
         let spawn_worker = Worker::spawn("exec-spawn", limits::STACK_BYTES_IO, move || {
@@ -179,24 +182,16 @@ impl Spawner {
     /// # Errors
     /// The command was not taken, and `sink` hears nothing.
     pub fn start(&self, spec: CommandSpec, sink: Box<dyn OutputSink>) -> Result<Running, Refusal> {
-        self.check_sandbox(&spec.sandbox)?;
+        confine::check(&spec, &self.0.sandbox)?;
         let mut state = lock(&self.0.state);
         if let State::Idle = *state {
-            let workers = Workers::start(self.0.running_max, &self.0.timer);
+            let workers = Workers::start(&self.0);
             *state = State::Working(workers.map_err(|error| Refusal::NoWorkers(error.to_string()))?);
         }
         match &*state {
             State::Working(workers) => workers.take(self.0.running_max, spec, sink),
             State::Idle | State::Ended => Err(Refusal::Ending),
         }
-    }
-
-    /// Whether commands can be confined as this policy says.
-    ///
-    /// # Errors
-    /// [`Refusal::Sandbox`], which says what to do.
-    pub fn check_sandbox(&self, policy: &SandboxPolicy) -> Result<(), Refusal> {
-        confine::check(policy).map_err(Refusal::Sandbox)
     }
 
     /// How many commands run or are about to.
@@ -286,21 +281,11 @@ impl Job {
     }
 
     fn spawn(&self) -> Result<Child, SpawnError> {
-        let spec = &self.spec;
-        let Confined { program, args, env } = confine::confine(spec)?;
-        if program.is_empty() {
+        if self.spec.program.is_empty() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the program's name is empty").into());
         }
         let size = self.command.lock().size;
-        Ok(child::start(&ChildSpec {
-            program: &program,
-            args: &args,
-            cwd: &spec.cwd,
-            env: &env,
-            stdin: spec.stdin,
-            terminal: size.map(|TerminalSize { rows, columns }| (rows, columns)),
-            limits: spec.limits,
-        })?)
+        confine::start(&self.spec, size, &self.command.hub.sandbox)
     }
 
     /// The command runs: from here on the io worker has it.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::*;
 use crate::clock::{Clock, Monotonic};
 use crate::proto::SandboxPolicy;
+use crate::sandbox::SharedSandbox;
 use crate::sync::{lock, wait};
 use crate::timer::TimerWorker;
 
@@ -92,10 +93,20 @@ impl OutputSink for Ear {
     }
 }
 
+/// One whose helper stage does not run: nothing can be enforced.
+fn sandbox() -> SharedSandbox {
+    SharedSandbox::new(crate::sandbox::Settings {
+        stage: Some("/bin/false".into()),
+        home: "/nonexistent".into(),
+        temp_dir: None,
+        best_effort: false,
+    })
+}
+
 impl House {
     fn new(running_max: usize) -> Self {
         let (timer_worker, timer) = TimerWorker::start(Clock::real()).expect("a timer");
-        let (executor, spawner) = Executor::new(running_max, timer);
+        let (executor, spawner) = Executor::new(running_max, timer, sandbox());
         Self { spawner, executor, _timer: timer_worker }
     }
 
@@ -277,6 +288,9 @@ fn a_sandbox_is_never_dropped_in_silence() {
     let house = House::new(/*running_max*/ 1);
     let policy = SandboxPolicy::ReadOnly { network_access: false };
     let spec = CommandSpec { sandbox: policy, ..shell("true") };
+    // The first one finds out what can be enforced; from then on it is known.
+    let (_running, ear) = house.start(spec.clone());
+    assert!(matches!(ear.ending(), Ending::NotStarted(SpawnError::Sandbox(_))));
     let refused = house.spawner.start(spec, Box::new(Ear::default()));
     assert!(matches!(refused.err(), Some(Refusal::Sandbox(_))));
 }

@@ -11,6 +11,7 @@ use crate::limits;
 use crate::model::{OFFLINE_MODEL, Providers};
 use crate::net::{ConnectionIds, NetInbox};
 use crate::proto::{self, AskForApproval, SandboxPolicy, SessionSource};
+use crate::sandbox::{self, SharedSandbox};
 use crate::server::{Event, EventSender, Events, Facts, Processor, ProviderFacts, Services, StopCause};
 use crate::store::StoreWorker;
 use crate::sys::worker::Worker;
@@ -77,7 +78,11 @@ impl Assembly {
             opened.tell(Event::StoreOpened(outcome))
         })
         .map_err(started)?;
-        let (executor, spawner) = Executor::new(config.server.commands_max, timer.clone());
+        let (executor, spawner) = Executor::new(
+            config.server.commands_max,
+            timer.clone(),
+            SharedSandbox::new(sandbox_settings(config)),
+        );
         let services = Services {
             store: store_handle,
             timer: timer.clone(),
@@ -184,6 +189,15 @@ fn workspace_write(config: &Config) -> SandboxPolicy {
         network_access: configured.network_access,
         exclude_tmpdir_env_var: configured.exclude_tmpdir_env_var,
         exclude_slash_tmp: configured.exclude_slash_tmp,
+    }
+}
+
+fn sandbox_settings(config: &Config) -> sandbox::Settings {
+    sandbox::Settings {
+        stage: None,
+        home: config.home.clone(),
+        temp_dir: std::env::var_os("TMPDIR").map(Into::into),
+        best_effort: config.server.sandbox_best_effort,
     }
 }
 

@@ -332,7 +332,7 @@ impl Processor {
 }
 
 /// What a client is told when a command is not taken.
-pub(super) fn refusal(error: &Refusal) -> RpcError {
+fn refusal(error: &Refusal) -> RpcError {
     match error {
         Refusal::TooMany(_) | Refusal::NoWorkers(_) => RpcError::limit(error.to_string()),
         Refusal::Ending => RpcError::invalid_request(error.to_string()).with(Reason::ServerShuttingDown),

@@ -11,7 +11,7 @@ use crate::proto::{
     EmptyResponse, SandboxPolicy,
 };
 use crate::rpc::{Reply, RpcError};
-use crate::server::commands::{Family, Launch, refusal};
+use crate::server::commands::{Family, Launch};
 use crate::server::dispatch::Caller;
 use crate::server::processor::Processor;
 
@@ -76,27 +76,24 @@ fn checked(processor: &Processor, caller: Caller, params: CommandExecParams) -> 
     Ok(Launch { connection, family: Family::Exec, id: params.process_id, spec, cap, is_streamed })
 }
 
-/// What the command may do: as asked, else as configured. What cannot be enforced is refused before anything
-/// is started.
+/// What the command may do: as asked, else as configured.
 fn sandbox(
     processor: &Processor,
     policy: Option<SandboxPolicy>,
     profile: Option<&str>,
 ) -> Result<SandboxPolicy, RpcError> {
     let defaults = &processor.facts.defaults;
-    let policy = match (policy, profile) {
-        (Some(policy), _) => policy,
-        (None, None) => defaults.sandbox(defaults.sandbox_mode),
+    match (policy, profile) {
+        (Some(policy), _) => Ok(policy),
+        (None, None) => Ok(defaults.sandbox(defaults.sandbox_mode)),
         (None, Some(name)) => {
             let known = PROFILES.iter().find(|(id, _)| *id == name);
             let (_, mode) = known.ok_or_else(|| {
                 refused(format!("invalid permission profile: `{name}`; see permissionProfile/list"))
             })?;
-            defaults.sandbox(*mode)
+            Ok(defaults.sandbox(*mode))
         }
-    };
-    processor.services.spawner.check_sandbox(&policy).map_err(|error| refusal(&error))?;
-    Ok(policy)
+    }
 }
 
 /// `command/exec/write`: answered when the command has the bytes.

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use app_server::clock::Clock;
 use app_server::sys::worker::Worker;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -276,17 +275,7 @@ impl Process {
 
     /// Waits until so many child processes run.
     pub(crate) fn wait_for_children(&self, at_least: usize) {
-        self.wait_until("children", |process| process.children().len() >= at_least);
-    }
-
-    /// Waits for something that can only be seen from outside.
-    pub(crate) fn wait_until(&self, what: &str, mut look: impl FnMut(&Self) -> bool) {
-        let clock = Clock::real();
-        let deadline = clock.now().after(PATIENCE);
-        while !look(self) {
-            assert!(clock.now() < deadline, "no {what}; children: {:?}", self.children());
-            std::thread::yield_now();
-        }
+        self.until("children", |process| process.children().len() >= at_least);
     }
 
     /// Kills the process as the machine's death would; everything that it runs has to die with it.
@@ -294,7 +283,7 @@ impl Process {
         assert!(!self.children().is_empty(), "there is something to die");
         self.signal(Signal::KILL);
         self.waits(PATIENCE);
-        self.wait_until("end of what it ran", |process| leftovers(&process.mark).is_empty());
+        self.until("end of what it ran", |process| leftovers(&process.mark).is_empty());
     }
 
     /// Bytes of memory that it occupies.
@@ -316,7 +305,7 @@ impl Process {
             let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
             pid == own || name.trim_end() == app_server::sys::guard::NAME
         };
-        self.wait_until("end of what its commands had started", |process| {
+        self.until("end of what its commands had started", |process| {
             leftovers(&process.mark).iter().all(is_own)
         });
     }
