@@ -243,13 +243,26 @@ impl Process {
         lines.map(|text| text.lines().filter(|line| line.starts_with("inotify wd:")).count()).sum()
     }
 
+    /// What its descriptors lead to.
+    pub(crate) fn open_files(&self) -> Vec<PathBuf> {
+        let descriptors = fs::read_dir(self.proc("fd")).expect("its descriptors").flatten();
+        descriptors.filter_map(|descriptor| fs::read_link(descriptor.path()).ok()).collect()
+    }
+
     /// Looks again and again until something about the process is so.
     pub(crate) fn until(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
         let never = crossbeam_channel::never::<()>();
         let mut waited = Duration::ZERO;
         while !is_so(self) {
             const STEP: Duration = Duration::from_millis(10);
-            assert!(waited < PATIENCE, "in vain: {what}; workers: {:?}", self.workers());
+            assert!(
+                waited < PATIENCE,
+                "in vain: {what}; {:?}, {} inotify watches, {} descriptors: {:?}",
+                self.workers(),
+                self.inotify_watches(),
+                self.descriptors(),
+                self.open_files()
+            );
             let _ = never.recv_timeout(STEP);
             waited += STEP;
         }
