@@ -284,14 +284,14 @@ pub const PRUNE_THREADS: usize = 16;
 pub const PRUNE_PAGES: u32 = 1000;
 /// Threads that a search takes from the index to sort them. More hits mean that the word is common: the list
 /// is walked then, and the page is soon full.
-pub const SEARCH_CANDIDATES_MAX: usize = 4000;
+pub const SEARCH_CANDIDATES_MAX: usize = 2000;
 /// Messages that a search takes from the index, for the same reason.
-pub const SEARCH_HITS_MAX: usize = 16_000;
+pub const SEARCH_HITS_MAX: usize = 4000;
 /// What one page of a search may cost, in texts that are compared. Reached: the page ends early, and its
 /// cursor goes on from there.
-pub const SEARCH_TEXTS_MAX: usize = 4000;
+pub const SEARCH_TEXTS_MAX: usize = 1500;
 /// What asking the index for one thread costs, in texts.
-pub const SEARCH_PROBE_TEXTS: usize = 8;
+pub const SEARCH_PROBE_TEXTS: usize = 4;
 /// Trigrams of a term that the index is asked for; the rest of a long term is only compared.
 pub const SEARCH_TRIGRAMS_MAX: usize = 12;
 /// Characters before and after a hit in a snippet.

@@ -116,8 +116,8 @@ fn common_and_rare_words_are_paged_alike() {
         }
         database.commit().expect("it is kept");
         for scope in [SearchIn::Titles, SearchIn::Everything] {
-            let rare = found(&database, "n rare", scope, /*limit*/ 2);
-            assert_eq!(ids_of(&rare), ["a03007", "a01507", "a00007"], "{scope:?}");
+            let rare = found(&database, "n rare", scope, /*limit*/ 1);
+            assert_eq!(ids_of(&rare), ["a01507", "a00007"], "{scope:?}");
             let common = found(&database, "common", scope, /*limit*/ 1000);
             assert_eq!(common.len(), threads, "{scope:?}");
             assert!(common.is_sorted_by(|one, next| one.0 > next.0), "{scope:?}");
