@@ -160,6 +160,37 @@ pub const TURN_RETRY_PAUSE: Duration = Duration::from_millis(200);
 pub const TURN_RETRY_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// Longest pause that a provider may ask for.
 pub const TURN_RETRY_PAUSE_ASKED_MAX: Duration = Duration::from_secs(300);
+/// Bytes that a token stands for where tokens are not counted.
+pub const BYTES_PER_TOKEN: usize = 4;
+/// Commands of one thread's agent that run or have ended unnoticed. Above it a command is refused with a word
+/// to the model.
+pub const TERMINALS_PER_THREAD: usize = 32;
+/// Bytes of a command's output that wait to be told. Above it the command waits in its pipes.
+pub const COMMAND_FEED_BYTES: usize = 256 * KIB;
+/// Bytes of a command's output that its item keeps: half from the beginning, half from the end. What is
+/// between is dropped and counted.
+pub const COMMAND_KEPT_BYTES: usize = 256 * KIB;
+/// Bytes of a command's output that are kept until the model is told: the same way.
+pub const COMMAND_UNREAD_BYTES: usize = 128 * KIB;
+/// Bytes of a command's output that are shown live at once. What comes above it is left out and counted; the
+/// item has both ends.
+pub const COMMAND_LIVE_BYTES: u64 = MIB as u64;
+/// Bytes of a command's output that are shown live per second in the long run.
+pub const COMMAND_LIVE_BYTES_PER_SECOND: u64 = 256 * KIB as u64;
+/// Tokens of output that the model is told when it names no number.
+pub const COMMAND_OUTPUT_TOKENS: usize = 10_000;
+/// Most tokens of output that the model can ask for.
+pub const COMMAND_OUTPUT_TOKENS_MAX: usize = 25_000;
+/// How long the model waits for a command's end when it names no time.
+pub const COMMAND_YIELD: Duration = Duration::from_secs(10);
+/// Shortest such wait.
+pub const COMMAND_YIELD_MIN: Duration = Duration::from_millis(250);
+/// Longest such wait.
+pub const COMMAND_YIELD_MAX: Duration = Duration::from_secs(30);
+/// Shortest wait of a look at a running command.
+pub const COMMAND_LOOK_MIN: Duration = Duration::from_secs(5);
+/// Longest wait of a look at a running command.
+pub const COMMAND_LOOK_MAX: Duration = Duration::from_secs(300);
 /// Parts of one thought or its summary. Pieces of higher parts are passed on, but not kept.
 pub const THOUGHT_PARTS_MAX: usize = 4096;
 /// Largest picture that is read for the model, in bytes. A larger one is refused with a word to the model.

@@ -5,10 +5,12 @@
 //! is interrupted, fails or panics.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use uuid::Uuid;
 
+use super::ask::Asker;
 use super::control::Control;
 use super::conversation::{mend, model_input};
 use super::event::Change;
@@ -22,6 +24,7 @@ use super::turn::{NewInput, TurnWork};
 use super::usage;
 use crate::limits;
 use crate::model::{Cancel, InputItem, ModelRequest, Role, ToolCall, Usage};
+use crate::patch::TurnDiff;
 use crate::proto::{
     ErrorNotification, ThreadItem, ThreadTokenUsage, ThreadTokenUsageUpdated, TokenUsageBreakdown, Turn,
     TurnCompleted, TurnError, TurnItemsView, TurnStarted, TurnStatus,
@@ -72,7 +75,17 @@ impl Engine {
             work.clock.clone(),
         ));
         let tools = Toolbox::new(&work.tools);
-        let context = Arc::new(ToolContext { teller: Arc::clone(&teller), cancel });
+        let context = Arc::new(ToolContext {
+            teller: Arc::clone(&teller),
+            cancel,
+            settings: work.settings.clone(),
+            asker: Asker::new(work.thread_id, work.turn_id, Arc::clone(&work.sink)),
+            approvals: work.approvals.clone(),
+            terminals: Arc::clone(&work.terminals),
+            spawner: work.spawner.clone(),
+            diff: Mutex::new(TurnDiff::new(Path::new(&work.settings.cwd))),
+            clock: work.clock.clone(),
+        });
         let settings = &work.settings;
         let request = ModelRequest {
             model: settings.model.clone(),
@@ -262,6 +275,10 @@ impl Engine {
 
     fn end(mut self, outcome: Result<(), Stop>) {
         self.mailbox.close();
+        if matches!(outcome, Err(Stop::Interrupted)) {
+            // Nothing of an interrupted turn goes on, and its end is told when that is so.
+            self.work.terminals.kill_turn(self.teller.turn());
+        }
         let (status, state, error) = match outcome {
             Ok(()) => (TurnStatus::Completed, TurnState::Completed, None),
             Err(Stop::Interrupted) => (TurnStatus::Interrupted, TurnState::Interrupted, None),

@@ -8,10 +8,16 @@ use super::event::{Change, Encoded, EventSink, ListenerGone, TurnEvent};
 use super::ids::{ThreadId, TurnId};
 use super::items;
 use super::stop::Stop;
-use crate::clock::Clock;
+use crate::clock::{Clock, Monotonic};
 use crate::model::InputItem;
 use crate::proto::{ItemBody, ItemCompleted, ItemStarted, Notification, ThreadItem};
 use crate::store::StoreHandle;
+
+impl std::fmt::Debug for Teller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Teller").field("turn", &self.turn).finish_non_exhaustive()
+    }
+}
 
 /// Tells of one turn. What it tells as completed is in the store.
 pub(crate) struct Teller {
@@ -49,6 +55,11 @@ impl Teller {
     /// Unix milliseconds.
     pub(crate) fn now_ms(&self) -> i64 {
         self.clock.wall_ms()
+    }
+
+    /// Time for durations.
+    pub(crate) fn now(&self) -> Monotonic {
+        self.clock.now()
     }
 
     pub(super) fn encode<N: Notification>(&self, notification: &N) -> Option<Encoded> {

@@ -3,13 +3,16 @@
 use std::io;
 use std::sync::Arc;
 
+use super::approvals::Approvals;
 use super::control::{Control, Cut};
 use super::engine::Engine;
 use super::event::EventSink;
 use super::ids::{ThreadId, TurnId};
 use super::settings::Settings;
+use super::terminals::Terminals;
 use super::tools::Tool;
 use crate::clock::Clock;
+use crate::exec::Spawner;
 use crate::limits;
 use crate::model::ModelClient;
 use crate::proto::{TokenUsageBreakdown, UserInput};
@@ -43,6 +46,12 @@ pub struct TurnWork {
     pub used_before: TokenUsageBreakdown,
     /// Tools beside those that every turn has.
     pub tools: Vec<Arc<dyn Tool>>,
+    /// Runs commands.
+    pub spawner: Spawner,
+    /// The thread's commands.
+    pub terminals: Arc<Terminals>,
+    /// What clients have allowed in this thread.
+    pub approvals: Approvals,
     /// Where it is written down.
     pub store: StoreHandle,
     /// Who answers.

@@ -1,9 +1,11 @@
 //! The parts of a running server, started in their order and stopped in the reverse one.
 
+use std::sync::Arc;
+
 use crossbeam_channel::{Receiver, bounded};
 
 use super::StartError;
-use crate::agent::Defaults;
+use crate::agent::{CommandRules, Defaults};
 use crate::clock::Clock;
 use crate::config::{ApprovalPolicy, CommandLimits, Config, PROVIDER_OFFLINE, SandboxMode};
 use crate::exec::{Executor, ResourceLimits};
@@ -90,6 +92,7 @@ impl Assembly {
             events: events.clone(),
             models: Providers::new(config, &|name| std::env::var(name).ok()),
             spawner,
+            rules: Arc::new(CommandRules::below(&config.data_dir)),
             on_drain: Box::new(on_drain),
         };
         let facts = facts(config, cwd, source);

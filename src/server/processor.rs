@@ -1,5 +1,7 @@
 //! The processor: takes one event after the other and changes the server's state accordingly.
 
+use std::sync::Arc;
+
 use crossbeam_channel::Select;
 
 use super::Facts;
@@ -12,7 +14,7 @@ use super::files::Files;
 use super::replay::Audience;
 use super::session::Sessions;
 use super::threads::Threads;
-use crate::agent::{Encoded, ThreadId};
+use crate::agent::{CommandRules, Encoded, ThreadId};
 use crate::clock::Clock;
 use crate::exec::Spawner;
 use crate::limits;
@@ -38,6 +40,8 @@ pub struct Services {
     pub models: Providers,
     /// Runs commands.
     pub spawner: Spawner,
+    /// Commands that the user has allowed for good.
+    pub rules: Arc<CommandRules>,
     /// Called once when the server takes no new work any more.
     pub on_drain: Box<dyn Fn() + Send>,
 }

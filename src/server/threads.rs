@@ -8,7 +8,7 @@ use super::agenda::Agenda;
 use super::asks::OpenAsk;
 use super::processor::Processor;
 use super::replay::Replay;
-use crate::agent::{GrownTo, Settings, ThreadId, TurnHandle, TurnId};
+use crate::agent::{Approvals, CommandRules, GrownTo, Settings, Terminals, ThreadId, TurnHandle, TurnId};
 use crate::clock::Monotonic;
 use crate::net::ConnectionId;
 use crate::proto::{ItemBody, ThreadItem, ThreadStatus, ThreadTokenUsage, TurnStartParams};
@@ -38,6 +38,10 @@ pub(super) struct LoadedThread {
     pub(super) replay: Replay,
     /// What it does by itself.
     pub(super) agenda: Agenda,
+    /// Its agent's commands, which may outlive their turns.
+    pub(super) terminals: Arc<Terminals>,
+    /// What clients have allowed its agent.
+    pub(super) approvals: Approvals,
     pub(super) idle: Idle,
 }
 
@@ -121,6 +125,7 @@ impl LoadedThread {
         settings: Settings,
         store: StoreHandle,
         ephemeral: bool,
+        rules: &Arc<CommandRules>,
         idle: Idle,
     ) -> Self {
         let token_usage = record.token_usage.as_deref().and_then(|usage| serde_json::from_str(usage).ok());
@@ -137,6 +142,8 @@ impl LoadedThread {
             token_usage,
             waiting: VecDeque::new(),
             agenda: Agenda::default(),
+            terminals: Arc::default(),
+            approvals: Approvals::new(Arc::clone(rules)),
             idle,
         }
     }

@@ -107,6 +107,7 @@ impl Processor {
                 session.subscriptions.remove(&id);
             }
         }
+        self.leaving.extend(thread.terminals.let_go());
         give_up(thread);
         self.broadcast_status(id, &ThreadStatus::NotLoaded);
         true

@@ -1,5 +1,6 @@
 //! Tests of the turn engine with a model that follows a script, and what they share.
 
+mod commands;
 mod loops;
 mod stopping;
 mod tools;
@@ -13,6 +14,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::clock::Clock;
+use crate::exec::{Executor, Spawner};
 use crate::model::{
     Cancel, InputItem, ModelClient, ModelError, ModelEvent, ModelRequest, ModelStream, ToolCall, ToolInput,
     Usage,
@@ -20,6 +22,7 @@ use crate::model::{
 use crate::proto::{
     ApprovalsReviewer, AskForApproval, SandboxPolicy, TokenUsageBreakdown, Turn, TurnStatus, UserInput,
 };
+use crate::sandbox::{self, SharedSandbox};
 use crate::store::{StoreHandle, StoreWorker, ThreadRecord};
 use crate::sync::lock;
 use crate::timer::{TimerHandle, TimerWorker};
@@ -112,8 +115,12 @@ pub(super) struct Bench {
     timer: TimerHandle,
     pub(super) thread_id: ThreadId,
     pub(super) tools: Vec<Arc<dyn Tool>>,
-    dir: PathBuf,
-    _workers: (StoreWorker, TimerWorker),
+    pub(super) settings: Settings,
+    pub(super) terminals: Arc<Terminals>,
+    approvals: Approvals,
+    spawner: Spawner,
+    pub(super) dir: PathBuf,
+    _workers: (Executor, StoreWorker, TimerWorker),
 }
 
 /// A turn that runs, and what it has told.
@@ -140,8 +147,18 @@ impl Bench {
         let thread_id = ThreadId::new();
         let record = ThreadRecord { id: thread_id.to_string(), ..ThreadRecord::default() };
         store.call_write(move |database| database.insert_thread(&record)).expect("it is new");
-        let _workers = (store_worker, timer_worker);
-        Self { store, clock, timer, thread_id, tools: Vec::new(), dir, _workers }
+        let sandbox = SharedSandbox::new(sandbox::Settings {
+            stage: None,
+            home: dir.clone(),
+            temp_dir: None,
+            best_effort: false,
+        });
+        let (executor, spawner) = Executor::new(/*running_max*/ 100, timer.clone(), sandbox);
+        let _workers = (executor, store_worker, timer_worker);
+        let approvals = Approvals::new(Arc::new(CommandRules::below(&dir)));
+        let settings = Settings { cwd: dir.display().to_string(), ..settings() };
+        let (terminals, tools) = (Arc::default(), Vec::new());
+        Self { store, clock, timer, thread_id, tools, settings, terminals, approvals, spawner, dir, _workers }
     }
 
     pub(super) fn start(&self, model: Arc<dyn ModelClient>, text: &str) -> Running {
@@ -149,7 +166,10 @@ impl Bench {
         let handle = start(TurnWork {
             thread_id: self.thread_id,
             turn_id: TurnId::new(),
-            settings: settings(),
+            settings: self.settings.clone(),
+            spawner: self.spawner.clone(),
+            terminals: Arc::clone(&self.terminals),
+            approvals: self.approvals.clone(),
             input: said(text),
             output_schema: None,
             used_before: TokenUsageBreakdown::default(),

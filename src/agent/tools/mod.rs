@@ -1,6 +1,10 @@
 //! The tools that a turn offers to the model, one file each.
 
+mod apply_patch;
+mod exec;
+mod permit;
 mod plan;
+mod report;
 mod run;
 
 pub use run::ToolContext;
@@ -51,7 +55,12 @@ impl ToolOutput {
 
 /// The tools of every turn.
 fn built_in() -> Vec<Arc<dyn Tool>> {
-    vec![Arc::new(plan::UpdatePlan)]
+    vec![
+        Arc::new(exec::ExecCommand),
+        Arc::new(exec::WriteStdin),
+        Arc::new(apply_patch::ApplyPatch),
+        Arc::new(plan::UpdatePlan),
+    ]
 }
 
 /// Decodes a call's arguments; the refusal is for the model, in the words that models have seen.

@@ -5,11 +5,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
 use super::{Tool, ToolOutput, built_in};
+use crate::agent::approvals::Approvals;
+use crate::agent::ask::Asker;
 use crate::agent::conversation::output;
+use crate::agent::settings::Settings;
 use crate::agent::stop::Stop;
 use crate::agent::teller::Teller;
+use crate::agent::terminals::Terminals;
+use crate::clock::Clock;
+use crate::exec::Spawner;
 use crate::limits;
 use crate::model::{Cancel, InputItem, ToolCall, ToolSpec};
+use crate::patch::TurnDiff;
 use crate::sync::lock;
 use crate::sys::worker::Worker;
 
@@ -18,6 +25,15 @@ pub struct ToolContext {
     pub(crate) teller: Arc<Teller>,
     /// Cancelled when the turn is.
     pub(crate) cancel: Cancel,
+    pub(crate) settings: Settings,
+    /// Asks the clients.
+    pub(crate) asker: Asker,
+    pub(crate) approvals: Approvals,
+    pub(crate) terminals: Arc<Terminals>,
+    pub(crate) spawner: Spawner,
+    /// What the turn's patches have changed.
+    pub(crate) diff: Mutex<TurnDiff>,
+    pub(crate) clock: Clock,
 }
 
 /// The tools of a turn.

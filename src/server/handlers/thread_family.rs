@@ -254,7 +254,8 @@ fn write_fork(
     };
     processor.write_then(&store, reply, work, move |processor, reply, (record, turns)| {
         let idle = Idle::new(processor.facts.unload_delay, processor.services.clock.now());
-        let thread = LoadedThread::new(id, record, settings, kept, ephemeral, idle);
+        let thread =
+            LoadedThread::new(id, record, settings, kept, ephemeral, &processor.services.rules, idle);
         let shown = view::loaded(&thread);
         let answer = view::started(crate::proto::Thread { turns, ..shown.clone() }, &thread.settings);
         processor.add_thread(thread, Some(caller.connection));

@@ -74,7 +74,8 @@ pub(in crate::server) fn start(
         },
         move |processor, reply, record| {
             let idle = Idle::new(unload_delay, processor.services.clock.now());
-            let thread = LoadedThread::new(id, record, settings, kept, ephemeral, idle);
+            let thread =
+                LoadedThread::new(id, record, settings, kept, ephemeral, &processor.services.rules, idle);
             let shown = view::loaded(&thread);
             let answer = view::started(shown.clone(), &thread.settings);
             processor.add_thread(thread, Some(caller.connection));
@@ -312,7 +313,15 @@ fn load(
     record.cwd.clone_from(&settings.cwd);
     let idle = Idle::new(processor.facts.unload_delay, processor.services.clock.now());
     let store = processor.services.store.clone();
-    Ok(LoadedThread::new(id, record, settings, store, /*ephemeral*/ false, idle))
+    Ok(LoadedThread::new(
+        id,
+        record,
+        settings,
+        store,
+        /*ephemeral*/ false,
+        &processor.services.rules,
+        idle,
+    ))
 }
 
 /// `thread/name/set`.

@@ -90,6 +90,9 @@ fn begin(processor: &mut Processor, params: TurnStartParams, reply: Reply) {
             .map_or_else(TokenUsageBreakdown::default, |usage| usage.total),
         output_schema: params.output_schema,
         tools: Vec::new(),
+        spawner: processor.services.spawner.clone(),
+        terminals: Arc::clone(&thread.terminals),
+        approvals: thread.approvals.clone(),
         store: thread.store.clone(),
         model: processor.services.models.get_or_failing(&thread.settings.model_provider),
         sink: processor.services.events.turn_sink(),
@@ -230,7 +233,13 @@ impl Processor {
     pub(in crate::server) fn on_turn_event(&mut self, event: TurnEvent) {
         let TurnEvent { thread_id: id, turn_id, change, notification } = event;
         let Some(thread) = self.threads.get_mut(id) else { return };
-        let Some(turn) = thread.turn.as_mut().filter(|turn| turn.id == turn_id) else { return };
+        let Some(turn) = thread.turn.as_mut().filter(|turn| turn.id == turn_id) else {
+            // A command that has outlived its turn.
+            if let Some(notification) = &notification {
+                self.notify_subscribers(id, notification);
+            }
+            return;
+        };
         let mut ended = None;
         match change {
             Change::Streamed => {}
