@@ -160,6 +160,29 @@ pub const TURN_RETRY_PAUSE: Duration = Duration::from_millis(200);
 pub const TURN_RETRY_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// Longest pause that a provider may ask for.
 pub const TURN_RETRY_PAUSE_ASKED_MAX: Duration = Duration::from_secs(300);
+/// Questions that the model may ask the user at once. More are refused with a word to the model.
+pub const QUESTIONS_MAX: usize = 3;
+/// Bytes of `AGENTS.md` files that the model is told in all. What is above is left out, with a note.
+pub const AGENTS_BYTES_MAX: usize = 32 * KIB;
+/// Largest `AGENTS.md` that is read, in bytes. A larger one is left out.
+pub const AGENTS_FILE_BYTES_MAX: usize = MIB;
+/// Skills that are looked for. More are left out.
+pub const SKILLS_MAX: usize = 200;
+/// Folders within folders of skills that are looked into.
+pub const SKILLS_DEPTH_MAX: usize = 4;
+/// Entries of one folder that are looked at for skills.
+pub const SKILLS_FOLDER_ENTRIES_MAX: usize = 1000;
+/// Longest name or description of a skill, in characters. The rest is left out.
+pub const SKILL_TEXT_CHARS_MAX: usize = 1024;
+/// Percent of a model's context at which the conversation is made shorter, unless the configuration says
+/// otherwise.
+pub const COMPACT_AT_PERCENT: i64 = 90;
+/// Bytes of the user's last words that stay when the conversation is made shorter.
+pub const COMPACTED_USER_BYTES: usize = 64 * KIB;
+/// A command that the user runs in a thread ends after this, unless a time is named.
+pub const USER_COMMAND_TIMEOUT: Duration = Duration::from_secs(3600);
+/// Longest time that can be named for it.
+pub const USER_COMMAND_TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Bytes that a token stands for where tokens are not counted.
 pub const BYTES_PER_TOKEN: usize = 4;
 /// Commands of one thread's agent that run or have ended unnoticed. Above it a command is refused with a word

@@ -15,19 +15,21 @@ use super::control::Control;
 use super::conversation::{mend, model_input};
 use super::event::Change;
 use super::input;
+use super::instructions;
 use super::items;
 use super::stop::Stop;
 use super::stream::Open;
 use super::teller::Teller;
-use super::tools::{ToolContext, Toolbox};
+use super::tools::{ToolContext, Toolbox, dynamic_tools};
 use super::turn::{NewInput, TurnWork};
 use super::usage;
+use super::work::TurnKind;
 use crate::limits;
 use crate::model::{Cancel, InputItem, ModelRequest, Role, ToolCall, Usage};
 use crate::patch::TurnDiff;
 use crate::proto::{
-    ErrorNotification, ThreadItem, ThreadTokenUsage, ThreadTokenUsageUpdated, TokenUsageBreakdown, Turn,
-    TurnCompleted, TurnError, TurnItemsView, TurnStarted, TurnStatus,
+    ErrorNotification, ThreadItem, ThreadTokenUsage, ThreadTokenUsageUpdated, Turn, TurnCompleted, TurnError,
+    TurnItemsView, TurnStarted, TurnStatus,
 };
 use crate::queue::Mailbox;
 use crate::store::{NewTurn, StoreError, TurnEnd, TurnRecord, TurnState};
@@ -44,9 +46,11 @@ pub(super) struct Engine {
     pub(super) last_message: Option<Arc<ThreadItem>>,
     mailbox: Mailbox<NewInput>,
     tools: Toolbox,
-    context: Arc<ToolContext>,
+    pub(super) context: Arc<ToolContext>,
     started_at_ms: i64,
-    usage: ThreadTokenUsage,
+    pub(super) usage: ThreadTokenUsage,
+    /// Length of the conversation right after it was made shorter: there is nothing to gain until it grows.
+    pub(super) compacted_at: Option<usize>,
     /// Used by the last answer, and not told yet.
     pub(super) uncounted: Option<Usage>,
 }
@@ -74,7 +78,9 @@ impl Engine {
             Arc::clone(&work.sink),
             work.clock.clone(),
         ));
-        let tools = Toolbox::new(&work.tools);
+        let mut more = work.tools.clone();
+        more.extend(dynamic_tools(&work.settings.dynamic_tools));
+        let tools = Toolbox::new(&more);
         let context = Arc::new(ToolContext {
             teller: Arc::clone(&teller),
             cancel,
@@ -89,6 +95,7 @@ impl Engine {
         let settings = &work.settings;
         let request = ModelRequest {
             model: settings.model.clone(),
+            instructions: instructions::rules(settings),
             tools: tools.specs(),
             reasoning_effort: settings.reasoning_effort.clone(),
             reasoning_summary: settings.reasoning_summary,
@@ -107,10 +114,11 @@ impl Engine {
             context,
             started_at_ms: work.clock.wall_ms(),
             usage: ThreadTokenUsage {
-                total: work.used_before,
-                last: TokenUsageBreakdown::default(),
+                total: work.used_before.total,
+                last: work.used_before.last,
                 model_context_window: work.model.context_window(&settings.model),
             },
+            compacted_at: None,
             uncounted: None,
             teller,
             work,
@@ -168,9 +176,70 @@ impl Engine {
         let stored = self.work.store.call_read(move |database| database.conversation(&thread_id))?;
         self.request.input = model_input(&stored);
         drop(stored);
+        match self.work.kind.clone() {
+            TurnKind::Talk => self.talk(),
+            TurnKind::Compact => {
+                self.compact()?;
+                self.finish_alone()
+            }
+            TurnKind::Shell { command, timeout } => {
+                self.run_shell(&command, timeout)?;
+                self.finish_alone()
+            }
+            TurnKind::Review { title } => {
+                self.enter_review(&title)?;
+                self.talk()?;
+                self.exit_review()
+            }
+        }
+    }
+
+    /// The end of a turn in which the model had no say, unless the user has said something meanwhile.
+    fn finish_alone(&mut self) -> Result<(), Stop> {
+        if self.take_last_input()? { self.answer() } else { Ok(()) }
+    }
+
+    fn talk(&mut self) -> Result<(), Stop> {
+        if self.work.compact_first {
+            self.compact()?;
+        } else {
+            self.compact_if_needed()?;
+        }
+        if let Some(news) = self.news(&self.request.input) {
+            self.teller.keep(std::slice::from_ref(&news), /*starts_over*/ false)?;
+            self.request.input.push(news);
+        }
         let input =
             std::mem::replace(&mut self.work.input, NewInput { content: Vec::new(), client_id: None });
         self.add_input(input)?;
+        self.answer()
+    }
+
+    /// What the model does not know yet of the project and the circumstances.
+    pub(super) fn news(&self, said: &[InputItem]) -> Option<InputItem> {
+        let date = date_of(self.teller.now_ms());
+        instructions::news(&self.work.settings, &self.work.home, &date, said)
+    }
+
+    /// The request as it is, but for the conversation.
+    pub(super) fn request_without_input(&self) -> ModelRequest {
+        let request = &self.request;
+        ModelRequest {
+            model: request.model.clone(),
+            instructions: request.instructions.clone(),
+            input: Vec::new(),
+            tools: request.tools.clone(),
+            reasoning_effort: request.reasoning_effort.clone(),
+            reasoning_summary: request.reasoning_summary,
+            output_schema: request.output_schema.clone(),
+            service_tier: request.service_tier.clone(),
+            conversation_id: request.conversation_id.clone(),
+            traceparent: request.traceparent.clone(),
+        }
+    }
+
+    /// Asks the model until it has nothing more to do.
+    fn answer(&mut self) -> Result<(), Stop> {
         for _ in 0..limits::TURN_MODEL_REQUESTS_MAX {
             let answer = self.ask_model()?;
             let used_tools = !answer.calls.is_empty();
@@ -181,6 +250,7 @@ impl Engine {
             if !(more || used_tools || answer.cut) {
                 return Ok(());
             }
+            self.compact_if_needed()?;
         }
         Err(Stop::other(format!(
             "the turn asked the model {} times without coming to an end; start another turn to go on",
@@ -264,6 +334,10 @@ impl Engine {
         let last = usage::breakdown(used);
         self.usage.total = usage::sum(self.usage.total, last);
         self.usage.last = last;
+        self.tell_usage()
+    }
+
+    pub(super) fn tell_usage(&self) -> Result<(), Stop> {
         let updated = ThreadTokenUsageUpdated {
             thread_id: self.teller.thread(),
             turn_id: self.teller.turn(),
@@ -336,5 +410,33 @@ impl Engine {
             completed_at: completed_at_ms.map(|ms| ms / 1000),
             duration_ms: completed_at_ms.map(|ms| ms - self.started_at_ms),
         }
+    }
+}
+
+/// The day of a moment (Unix milliseconds), in UTC, as `2026-01-31`.
+fn date_of(ms: i64) -> String {
+    // Days since 0000-03-01, so that a leap day is the last of its year (H. Hinnant, "chrono-compatible
+    // low-level date algorithms").
+    let days = ms.div_euclid(86_400_000) + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::date_of;
+
+    #[test]
+    fn days_have_their_dates() {
+        let day = 86_400_000;
+        let dates = [0, 59 * day, 11_016 * day + 1, 20_777 * day, -day].map(date_of);
+        assert_eq!(dates, ["1970-01-01", "1970-03-01", "2000-02-29", "2026-11-20", "1969-12-31"]);
     }
 }

@@ -6,16 +6,19 @@
 mod approvals;
 mod ask;
 mod command_rules;
+mod compact;
 mod control;
 mod conversation;
 mod engine;
 mod event;
 mod ids;
 mod input;
+mod instructions;
 mod items;
 mod live;
 mod settings;
 mod silence;
+mod skills;
 mod stop;
 mod stream;
 mod teller;
@@ -23,6 +26,7 @@ mod terminals;
 mod tools;
 mod turn;
 mod usage;
+mod work;
 
 #[cfg(test)]
 mod tests;
@@ -38,7 +42,9 @@ pub use ids::{ThreadId, TurnId};
 pub use items::{preview, text_chars};
 pub use live::GrownTo;
 pub use settings::{Defaults, Overrides, Settings};
+pub use skills::{Found, Skill, find as find_skills};
 pub use stop::Stop;
 pub use terminals::{BackgroundTerminal, Terminals};
-pub use tools::{Tool, ToolContext, ToolOutput};
+pub use tools::{DynamicTool, Tool, ToolContext, ToolOutput};
 pub use turn::{Interrupter, NewInput, TurnHandle, TurnWork, start};
+pub use work::{TurnKind, review_prompt};

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::tools::DynamicTool;
 use crate::proto::{
     ApprovalsReviewer, AskForApproval, Personality, ReasoningEffort, ReasoningSummary, SandboxMode,
     SandboxPolicy,
@@ -63,6 +64,9 @@ pub struct Settings {
     /// Added to the instructions.
     #[serde(default)]
     pub developer_instructions: Option<String>,
+    /// Tools that the client carries out.
+    #[serde(default)]
+    pub dynamic_tools: Vec<DynamicTool>,
 }
 
 /// What a request changes. An absent value keeps what was.
@@ -113,6 +117,7 @@ impl Defaults {
             service_tier: None,
             base_instructions: None,
             developer_instructions: self.developer_instructions.clone(),
+            dynamic_tools: Vec::new(),
         }
     }
 

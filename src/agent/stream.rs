@@ -14,7 +14,9 @@ use super::live::LiveText;
 use super::silence::SilenceWatch;
 use super::stop::Stop;
 use crate::limits;
-use crate::model::{Cancel, Content, InputItem, ModelError, ModelEvent, ModelFailure, Role, ToolCall};
+use crate::model::{
+    Cancel, Content, InputItem, ModelError, ModelEvent, ModelFailure, ModelRequest, Role, ToolCall,
+};
 use crate::proto::{
     AgentMessageDelta, CodexErrorInfo, ErrorNotification, MessagePhase, ReasoningSummaryPartAdded,
     ReasoningSummaryTextDelta, ReasoningTextDelta, TurnError,
@@ -119,6 +121,41 @@ impl Engine {
                 None => Err(Stop::Interrupted),
             };
         }
+    }
+
+    /// Asks the model for a text that is not shown to anybody, again if that can be expected to help.
+    pub(super) fn ask_quietly(&mut self, request: &ModelRequest) -> Result<String, Stop> {
+        let retries_max = self.work.model.stream_retries_max();
+        let mut retries = 0;
+        loop {
+            let cancel = self.context.cancel.clone();
+            let failure = match self.read_quietly(request, &cancel) {
+                Ok(text) => return Ok(text),
+                Err(ModelError::Cancelled) => return Err(Stop::Interrupted),
+                Err(ModelError::Failed(failure)) => failure,
+            };
+            let Some(retry) = failure.retry.filter(|_| retries < retries_max) else {
+                return Err((*failure).into());
+            };
+            retries += 1;
+            self.tell_retry(&failure, retries, retries_max)?;
+            if !cancel.wait(self.pause(retries, retry.after)) {
+                return Err(Stop::Interrupted);
+            }
+        }
+    }
+
+    fn read_quietly(&mut self, request: &ModelRequest, cancel: &Cancel) -> Result<String, ModelError> {
+        let mut stream = self.work.model.stream(request, cancel)?;
+        let mut said = Vec::new();
+        while let Some(event) = stream.next(cancel)? {
+            match event {
+                ModelEvent::MessageDone { text, .. } => said.push(text),
+                ModelEvent::Completed { usage } => self.uncounted = Some(usage),
+                _ => {}
+            }
+        }
+        Ok(said.join("\n\n"))
     }
 
     fn tell_retry(&self, failure: &ModelFailure, retry: u32, retries_max: u32) -> Result<(), Stop> {

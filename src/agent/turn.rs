@@ -1,6 +1,7 @@
 //! A turn as its owner sees it: what it needs, how it is started, steered and stopped.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::approvals::Approvals;
@@ -11,11 +12,12 @@ use super::ids::{ThreadId, TurnId};
 use super::settings::Settings;
 use super::terminals::Terminals;
 use super::tools::Tool;
+use super::work::TurnKind;
 use crate::clock::Clock;
 use crate::exec::Spawner;
 use crate::limits;
 use crate::model::ModelClient;
-use crate::proto::{TokenUsageBreakdown, UserInput};
+use crate::proto::{ThreadTokenUsage, UserInput};
 use crate::queue::{Mailbox, Undelivered};
 use crate::store::StoreHandle;
 use crate::sys::worker::Worker;
@@ -36,14 +38,22 @@ pub struct TurnWork {
     pub thread_id: ThreadId,
     /// The turn.
     pub turn_id: TurnId,
+    /// What it is for.
+    pub kind: TurnKind,
     /// How it runs.
     pub settings: Settings,
     /// What sets it off.
     pub input: NewInput,
     /// JSON Schema that the last message has to fit; opaque.
     pub output_schema: Option<Box<serde_json::value::RawValue>>,
-    /// Tokens that the thread has used so far.
-    pub used_before: TokenUsageBreakdown,
+    /// Tokens that the thread has used so far, and by its last answer.
+    pub used_before: ThreadTokenUsage,
+    /// Tokens at which the conversation is made shorter; none is never.
+    pub compact_at_tokens: Option<i64>,
+    /// The last turn found the conversation too long for the model.
+    pub compact_first: bool,
+    /// The home folder.
+    pub home: PathBuf,
     /// Tools beside those that every turn has.
     pub tools: Vec<Arc<dyn Tool>>,
     /// Runs commands.

@@ -28,6 +28,7 @@ mod thread_queue;
 mod thread_read;
 mod thread_search;
 mod thread_start;
+mod thread_work;
 mod turn;
 
 pub use account::*;
@@ -53,6 +54,11 @@ pub use thread_queue::*;
 pub use thread_read::*;
 pub use thread_search::*;
 pub use thread_start::*;
+pub use thread_work::{
+    BackgroundTerminalsListParams, BackgroundTerminalsListResponse, BackgroundTerminalsTerminateParams,
+    BackgroundTerminalsTerminateResponse, ReviewDelivery, ReviewStartParams, ReviewStartResponse,
+    ReviewTarget, ThreadBackgroundTerminal, ThreadShellCommandParams,
+};
 pub use turn::*;
 
 use std::fmt;

@@ -140,6 +140,8 @@ fn facts(config: &Config, cwd: &str, source: SessionSource) -> Facts {
     });
     Facts {
         home: config.home.to_string_lossy().into_owned(),
+        context_window: config.model_context_window,
+        compact_at_tokens: config.model_auto_compact_token_limit,
         defaults: Defaults {
             model: config.model.clone().unwrap_or_else(|| OFFLINE_MODEL.to_owned()),
             model_provider: provider,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::handlers::{
     catalog, command_exec, fs, initialize, process, search, thread_family, thread_goal, thread_inject,
-    thread_keep, thread_life, thread_lists, thread_queue, thread_search, turns, watch,
+    thread_keep, thread_life, thread_lists, thread_queue, thread_search, thread_work, turns, watch,
 };
 use super::processor::Processor;
 use crate::net::ConnectionId;
@@ -127,12 +127,17 @@ pub(super) const METHODS: &[Method] = &[
     method!(here "process/resizePty" process::resize),
     method!(later "process/spawn" process::spawn),
     method!(later "process/writeStdin" process::write),
-    method!(here "skills/list" catalog::skills),
+    method!(later "review/start" thread_work::review),
+    method!(later "skills/list" catalog::skills),
     method!(later "thread/archive" thread_family::archive),
     method!(later "thread/attachment/add" thread_keep::add),
     method!(store "thread/attachment/list" thread_keep::list),
     method!(later "thread/attachment/remove" thread_keep::remove),
     method!(store "thread/attachmentOwner/list" thread_keep::owners),
+    method!(here "thread/backgroundTerminals/clean" thread_work::clean),
+    method!(here "thread/backgroundTerminals/list" thread_work::terminals),
+    method!(here "thread/backgroundTerminals/terminate" thread_work::terminate),
+    method!(later "thread/compact/start" thread_work::compact),
     method!(later "thread/delete" thread_family::delete),
     method!(later "thread/fork" thread_family::fork),
     method!(later "thread/goal/clear" thread_goal::clear),
@@ -157,6 +162,7 @@ pub(super) const METHODS: &[Method] = &[
     method!(later "thread/revert" thread_family::revert),
     method!(later "thread/search" thread_search::threads),
     method!(store "thread/searchOccurrences" thread_search::occurrences),
+    method!(later "thread/shellCommand" thread_work::shell_command),
     method!(later "thread/start" thread_life::start),
     method!(store "thread/turns/list" thread_lists::turns),
     method!(later "thread/unarchive" thread_family::unarchive),

@@ -30,6 +30,10 @@ use crate::proto::SessionSource;
 pub struct Facts {
     /// The home folder.
     pub home: String,
+    /// Tokens that the model's context holds, where the configuration says so.
+    pub context_window: Option<i64>,
+    /// Tokens at which conversations are made shorter, where the configuration says so.
+    pub compact_at_tokens: Option<i64>,
     /// What threads use where their clients ask for nothing else.
     pub defaults: Defaults,
     /// Where new threads are said to come from.

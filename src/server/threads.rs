@@ -12,7 +12,7 @@ use crate::agent::{Approvals, CommandRules, GrownTo, Settings, Terminals, Thread
 use crate::clock::Monotonic;
 use crate::net::ConnectionId;
 use crate::proto::{ItemBody, ThreadItem, ThreadStatus, ThreadTokenUsage, TurnStartParams};
-use crate::rpc::Reply;
+use crate::rpc::{Reply, RpcError};
 use crate::store::{StoreHandle, ThreadRecord};
 use crate::timer::Key;
 
@@ -40,6 +40,8 @@ pub(super) struct LoadedThread {
     pub(super) agenda: Agenda,
     /// Its agent's commands, which may outlive their turns.
     pub(super) terminals: Arc<Terminals>,
+    /// The last turn found the conversation too long for the model: the next one makes it shorter first.
+    pub(super) too_long: bool,
     /// What clients have allowed its agent.
     pub(super) approvals: Approvals,
     pub(super) idle: Idle,
@@ -98,13 +100,34 @@ impl Idle {
     }
 }
 
+/// Who waits to be told that a turn has begun.
+#[derive(Debug)]
+pub(super) enum Starting {
+    /// Who started a turn.
+    Turn(Reply),
+    /// Who started a review.
+    Review(Reply),
+    /// Who started it was answered already.
+    Nobody,
+}
+
+impl Starting {
+    /// Tells that it could not be.
+    pub(super) fn refuse(self, error: RpcError) {
+        match self {
+            Self::Turn(reply) | Self::Review(reply) => reply.refuse(error),
+            Self::Nobody => tracing::warn!(%error, "work of a thread could not be started"),
+        }
+    }
+}
+
 /// A turn that runs.
 #[derive(Debug)]
 pub(super) struct RunningTurn {
     pub(super) id: TurnId,
     pub(super) handle: TurnHandle,
     /// Who started it, until the start is in the store and can be answered.
-    pub(super) starting: Option<Reply>,
+    pub(super) starting: Option<Starting>,
     /// Set when it is in the store, in Unix milliseconds.
     pub(super) started_at_ms: Option<i64>,
     /// Its complete items, and those that have begun, in their order.
@@ -143,6 +166,7 @@ impl LoadedThread {
             waiting: VecDeque::new(),
             agenda: Agenda::default(),
             terminals: Arc::default(),
+            too_long: false,
             approvals: Approvals::new(Arc::clone(rules)),
             idle,
         }

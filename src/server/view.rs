@@ -5,9 +5,9 @@ use serde_json::Value;
 use super::threads::LoadedThread;
 use crate::agent::Settings;
 use crate::proto::{
-    MultiAgentMode, ReasoningEffort, SessionSource, Thread, ThreadEnvironment, ThreadHistoryMode, ThreadItem,
-    ThreadItemEntry, ThreadResumeResponse, ThreadStartResponse, ThreadStatus, Turn, TurnItemsView,
-    TurnStatus,
+    CollaborationMode, CollaborationSettings, ModeKind, MultiAgentMode, ReasoningEffort, SessionSource,
+    Thread, ThreadEnvironment, ThreadHistoryMode, ThreadItem, ThreadItemEntry, ThreadResumeResponse,
+    ThreadSettings, ThreadStartResponse, ThreadStatus, Turn, TurnItemsView, TurnStatus,
 };
 use crate::store::{ItemRecord, StoreError, ThreadRecord, TurnRecord, TurnState};
 
@@ -153,6 +153,38 @@ pub(super) fn started(thread: Thread, settings: &Settings) -> ThreadStartRespons
         active_permission_profile: None,
         reasoning_effort: settings.reasoning_effort.clone(),
         multi_agent_mode: MultiAgentMode::default(),
+    }
+}
+
+/// A thread's settings as clients are told them when they change.
+pub(super) fn settings(settings: &Settings) -> ThreadSettings {
+    ThreadSettings {
+        disabled_plugin_ids: Vec::new(),
+        cwd: settings.cwd.clone(),
+        environments: Some(vec![ThreadEnvironment {
+            environment_id: "local".to_owned(),
+            cwd: settings.cwd.clone(),
+            runtime_workspace_roots: vec![settings.cwd.clone()],
+        }]),
+        approval_policy: settings.approval_policy,
+        approvals_reviewer: settings.approvals_reviewer,
+        sandbox_policy: settings.sandbox.clone(),
+        active_permission_profile: None,
+        model: settings.model.clone(),
+        model_provider: settings.model_provider.clone(),
+        service_tier: settings.service_tier.clone(),
+        effort: settings.reasoning_effort.clone(),
+        summary: settings.reasoning_summary,
+        collaboration_mode: CollaborationMode {
+            mode: ModeKind::Default,
+            settings: CollaborationSettings {
+                model: settings.model.clone(),
+                reasoning_effort: settings.reasoning_effort.clone(),
+                developer_instructions: None,
+            },
+        },
+        multi_agent_mode: MultiAgentMode::default(),
+        personality: settings.personality,
     }
 }
 

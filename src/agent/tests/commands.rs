@@ -157,7 +157,8 @@ fn an_interrupt_kills_commands_with_all_that_they_started() {
     let (pid, children) = (bench.dir.join("pid"), bench.dir.join("children"));
     // One that ignores a polite request, and a grandchild in the background.
     let script = format!(
-        "trap '' TERM; (sleep 1000 & echo $! > {children}.new; mv {children}.new {children}; wait) & echo $$ > {pid}; \
+        "trap '' TERM; \
+         (sleep 1000 & echo $! > {children}.new; mv {children}.new {children}; wait) & echo $$ > {pid}; \
          while true; do sleep 1000; done",
         children = children.display(),
         pid = pid.display()
@@ -197,7 +198,8 @@ fn what_needs_an_approval_waits_for_it() {
     let mut bench = real();
     bench.settings.approval_policy = AskForApproval::OnRequest;
     bench.settings.sandbox = SandboxPolicy::ReadOnly { network_access: false };
-    let wanted = json!({ "cmd": "echo free", "sandbox_permissions": "require_escalated", "justification": "May I?",
+    let wanted = json!({ "cmd": "echo free", "justification": "May I?",
+        "sandbox_permissions": "require_escalated",
         "login": false, "yield_time_ms": 30000 });
     for (decision, status, said) in [
         (CommandDecision::Accept, "completed", "free\n"),

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::model::{Content, ModelFailure, Retry, Role};
+use crate::model::{Content, ModelFailure, Retry};
 use crate::proto::CodexErrorInfo;
 
 const PLAN: &str = r#"{"explanation":"why","plan":[{"step":"one","status":"in_progress"}]}"#;

@@ -1,6 +1,7 @@
 //! Tests of the turn engine with a model that follows a script, and what they share.
 
 mod commands;
+mod kinds;
 mod loops;
 mod stopping;
 mod tools;
@@ -16,11 +17,11 @@ use super::*;
 use crate::clock::Clock;
 use crate::exec::{Executor, Spawner};
 use crate::model::{
-    Cancel, InputItem, ModelClient, ModelError, ModelEvent, ModelRequest, ModelStream, ToolCall, ToolInput,
-    Usage,
+    Cancel, InputItem, ModelClient, ModelError, ModelEvent, ModelRequest, ModelStream, Role, ToolCall,
+    ToolInput, Usage,
 };
 use crate::proto::{
-    ApprovalsReviewer, AskForApproval, SandboxPolicy, TokenUsageBreakdown, Turn, TurnStatus, UserInput,
+    ApprovalsReviewer, AskForApproval, SandboxPolicy, ThreadTokenUsage, Turn, TurnStatus, UserInput,
 };
 use crate::sandbox::{self, SharedSandbox};
 use crate::store::{StoreHandle, StoreWorker, ThreadRecord};
@@ -49,8 +50,14 @@ impl Scripted {
 
     /// What the model was asked the last time.
     pub(super) fn last_asked(&self) -> Vec<InputItem> {
-        lock(&self.asked).last().cloned().unwrap_or_default()
+        without_news(lock(&self.asked).last().cloned().unwrap_or_default())
     }
+}
+
+/// Without what the program says.
+fn without_news(mut input: Vec<InputItem>) -> Vec<InputItem> {
+    input.retain(|item| item.words_of(Role::Developer).is_none());
+    input
 }
 
 struct Script(VecDeque<Step>);
@@ -116,6 +123,7 @@ pub(super) struct Bench {
     pub(super) thread_id: ThreadId,
     pub(super) tools: Vec<Arc<dyn Tool>>,
     pub(super) settings: Settings,
+    pub(super) compact_at_tokens: Option<i64>,
     pub(super) terminals: Arc<Terminals>,
     approvals: Approvals,
     spawner: Spawner,
@@ -157,11 +165,29 @@ impl Bench {
         let _workers = (executor, store_worker, timer_worker);
         let approvals = Approvals::new(Arc::new(CommandRules::below(&dir)));
         let settings = Settings { cwd: dir.display().to_string(), ..settings() };
-        let (terminals, tools) = (Arc::default(), Vec::new());
-        Self { store, clock, timer, thread_id, tools, settings, terminals, approvals, spawner, dir, _workers }
+        let (terminals, tools, compact_at_tokens) = (Arc::default(), Vec::new(), None);
+        Self {
+            store,
+            clock,
+            timer,
+            thread_id,
+            tools,
+            settings,
+            compact_at_tokens,
+            terminals,
+            approvals,
+            spawner,
+            dir,
+            _workers,
+        }
     }
 
     pub(super) fn start(&self, model: Arc<dyn ModelClient>, text: &str) -> Running {
+        self.start_as(model, TurnKind::Talk, text)
+    }
+
+    /// Starts a turn of some kind; without text it has no input.
+    pub(super) fn start_as(&self, model: Arc<dyn ModelClient>, kind: TurnKind, text: &str) -> Running {
         let (told, events) = bounded(10_000);
         let handle = start(TurnWork {
             thread_id: self.thread_id,
@@ -170,9 +196,13 @@ impl Bench {
             spawner: self.spawner.clone(),
             terminals: Arc::clone(&self.terminals),
             approvals: self.approvals.clone(),
+            kind,
+            compact_at_tokens: self.compact_at_tokens,
+            compact_first: false,
+            home: self.dir.join("home"),
             input: said(text),
             output_schema: None,
-            used_before: TokenUsageBreakdown::default(),
+            used_before: ThreadTokenUsage::default(),
             tools: self.tools.clone(),
             store: self.store.clone(),
             model,
@@ -188,7 +218,9 @@ impl Bench {
     pub(super) fn kept(&self) -> Vec<InputItem> {
         let id = self.thread_id.to_string();
         let stored = self.store.call_read(move |database| database.conversation(&id)).expect("it is there");
-        stored.entries.iter().map(|entry| serde_json::from_str(entry).expect("an entry")).collect()
+        without_news(
+            stored.entries.iter().map(|entry| serde_json::from_str(entry).expect("an entry")).collect(),
+        )
     }
 }
 
@@ -241,7 +273,11 @@ impl Running {
 }
 
 pub(super) fn said(text: &str) -> NewInput {
-    let content = vec![UserInput::Text { text: text.to_owned(), text_elements: Vec::new() }];
+    let content = if text.is_empty() {
+        Vec::new()
+    } else {
+        vec![UserInput::Text { text: text.to_owned(), text_elements: Vec::new() }]
+    };
     NewInput { content, client_id: None }
 }
 
@@ -259,6 +295,7 @@ pub(super) fn settings() -> Settings {
         service_tier: None,
         base_instructions: None,
         developer_instructions: None,
+        dynamic_tools: Vec::new(),
     }
 }
 

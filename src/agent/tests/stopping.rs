@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::limits;
-use crate::model::{OfflineModel, Role};
+use crate::model::OfflineModel;
 use crate::proto::CodexErrorInfo;
 
 #[test]

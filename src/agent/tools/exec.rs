@@ -216,7 +216,7 @@ fn tell(
 }
 
 /// A command of the agent: its folder, its environment, its sandbox.
-pub(in crate::agent) fn command(
+fn command(
     shell: &Path,
     arguments: &[&str],
     cwd: &Path,
@@ -238,10 +238,29 @@ pub(in crate::agent) fn command(
         CommandSpec::new(shell, cwd, policy)
     };
     spec.args.extend(arguments);
+    spec.env = quiet();
+    spec
+}
+
+/// A command of the user: unconfined, as the protocol has it.
+pub(in crate::agent) fn user_command(
+    shell: &Path,
+    script: &str,
+    cwd: &Path,
+    timeout: Duration,
+) -> CommandSpec {
+    let mut spec = CommandSpec::new(shell, cwd, SandboxPolicy::DangerFullAccess);
+    spec.args = ["-lc", script].map(OsString::from).to_vec();
+    spec.env = quiet();
+    spec.timeout = Some(timeout);
+    spec
+}
+
+/// What keeps programs from waiting for a reader or painting for one.
+fn quiet() -> Vec<(OsString, Option<OsString>)> {
     let quiet =
         [("NO_COLOR", "1"), ("TERM", "dumb"), ("PAGER", "cat"), ("GIT_PAGER", "cat"), ("GH_PAGER", "cat")];
-    spec.env = quiet.map(|(name, value)| (name.into(), Some(value.into()))).to_vec();
-    spec
+    quiet.map(|(name, value)| (name.into(), Some(value.into()))).to_vec()
 }
 
 /// The command line as it is shown.

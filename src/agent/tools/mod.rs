@@ -1,12 +1,18 @@
 //! The tools that a turn offers to the model, one file each.
 
 mod apply_patch;
+mod dynamic;
 mod exec;
+mod image;
 mod permit;
 mod plan;
+mod questions;
 mod report;
 mod run;
 
+pub use dynamic::DynamicTool;
+pub(super) use dynamic::tools as dynamic_tools;
+pub(super) use exec::{shown, user_command};
 pub use run::ToolContext;
 pub(super) use run::Toolbox;
 
@@ -60,6 +66,8 @@ fn built_in() -> Vec<Arc<dyn Tool>> {
         Arc::new(exec::WriteStdin),
         Arc::new(apply_patch::ApplyPatch),
         Arc::new(plan::UpdatePlan),
+        Arc::new(image::ViewImage),
+        Arc::new(questions::RequestUserInput),
     ]
 }
 

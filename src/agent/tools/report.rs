@@ -68,7 +68,7 @@ impl Report<'_> {
         let what_now = if self.approval_policy == AskForApproval::Never {
             "Nobody can be asked for more; find a way within it."
         } else {
-            "If this is needed, call again with sandbox_permissions \"require_escalated\" and a justification."
+            "If it is needed, call again with sandbox_permissions \"require_escalated\" and a justification."
         };
         Some(format!(
             "Note: the command ran in the {name} sandbox, which seems to have denied something. {what_now}"

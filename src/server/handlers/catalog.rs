@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::super::dispatch::Caller;
 use super::super::processor::Processor;
+use crate::agent::{Skill, find_skills};
 use crate::model::{OFFLINE_MODEL, OFFLINE_PROVIDER};
 use crate::proto::{
     CollaborationModeListParams, CollaborationModeListResponse, ConfigReadParams, ConfigReadResponse,
@@ -12,11 +13,11 @@ use crate::proto::{
     GetAccountParams, GetAccountRateLimitsResponse, GetAccountResponse, HooksListEntry, HooksListParams,
     HooksListResponse, InputModality, ListMcpServerStatusParams, ListMcpServerStatusResponse, Model,
     ModelListParams, ModelListResponse, ModelProviderListParams, ModelProviderListResponse,
-    ModelProviderSummary, NoParams, PermissionProfileListParams, PermissionProfileListResponse,
+    ModelProviderSummary, NoParams, PathError, PermissionProfileListParams, PermissionProfileListResponse,
     PermissionProfileSummary, ProviderSettings, RateLimitSnapshot, ReasoningEffort, ReasoningEffortOption,
-    SandboxMode, SkillsListEntry, SkillsListParams, SkillsListResponse,
+    SandboxMode, SkillMetadata, SkillScope, SkillsListEntry, SkillsListParams, SkillsListResponse,
 };
-use crate::rpc::RpcError;
+use crate::rpc::{Reply, RpcError};
 
 /// The named permission profiles and the sandbox that each of them is.
 pub(super) const PROFILES: &[(&str, SandboxMode)] = &[
@@ -156,14 +157,44 @@ pub(in crate::server) fn config_requirements(
     Ok(ConfigRequirementsReadResponse { supports_independent_speed_modes: Some(false), requirements: None })
 }
 
-/// `skills/list`: one entry a folder, without skills.
+/// `skills/list`: what is found under the home and around each folder now.
 pub(in crate::server) fn skills(
     processor: &mut Processor,
-    _: Caller,
+    caller: Caller,
     params: SkillsListParams,
-) -> Result<SkillsListResponse, RpcError> {
-    let entry = |cwd| SkillsListEntry { cwd, skills: Vec::new(), errors: Vec::new() };
-    Ok(SkillsListResponse { data: folders(processor, params.cwds).map(entry).collect() })
+    reply: Reply,
+) {
+    let home = std::path::PathBuf::from(&processor.facts.home);
+    let folders: Vec<String> = folders(processor, params.cwds).collect();
+    processor.answer_from_files(caller, reply, move || {
+        let entry = |cwd: String| {
+            let found = find_skills(&home, cwd.as_ref());
+            SkillsListEntry {
+                cwd,
+                skills: found.skills.into_iter().map(skill).collect(),
+                errors: found.errors.into_iter().map(path_error).collect(),
+            }
+        };
+        SkillsListResponse { data: folders.into_iter().map(entry).collect() }
+    });
+}
+
+fn skill(skill: Skill) -> SkillMetadata {
+    SkillMetadata {
+        name: skill.name,
+        description: skill.description,
+        short_description: None,
+        interface: None,
+        dependencies: None,
+        path: skill.path.display().to_string(),
+        scope: if skill.in_project { SkillScope::Repo } else { SkillScope::User },
+        enabled: true,
+        plugin_id: None,
+    }
+}
+
+fn path_error((path, message): (std::path::PathBuf, String)) -> PathError {
+    PathError { path: path.display().to_string(), message }
 }
 
 /// `hooks/list`: one entry a folder, without hooks.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::agent::{Overrides, Settings};
+use crate::agent::{DynamicTool, Overrides, Settings};
 use crate::model::OFFLINE_PROVIDER;
 use crate::proto::{SandboxMode, ThreadForkParams, ThreadResumeParams, ThreadStartParams};
 use crate::rpc::{Reason, RpcError};
@@ -54,7 +54,16 @@ pub(super) fn start_settings(
     let defaults = &processor.facts.defaults;
     let mut settings = defaults.settings();
     settings.apply(overrides, defaults);
+    settings.dynamic_tools = dynamic_tools(params)?;
     Ok(settings)
+}
+
+fn dynamic_tools(params: &ThreadStartParams) -> Result<Vec<DynamicTool>, RpcError> {
+    let declared = params.dynamic_tools.iter().flatten().cloned();
+    declared.map(serde_json::from_value).collect::<Result<_, _>>().map_err(|error| {
+        RpcError::invalid_request(format!("Invalid request: dynamicTools: {error}"))
+            .with(Reason::InvalidParams)
+    })
 }
 
 pub(super) fn resume_overrides(

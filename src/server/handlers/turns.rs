@@ -1,21 +1,25 @@
 //! `turn/start`, `turn/steer`, `turn/interrupt`, and what turns tell.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::thread_life::refuse_work;
 use super::thread_settings::{absolute, keep_settings};
 use super::{loaded, thread_id};
-use crate::agent::{self, Change, NewInput, Overrides, TurnEvent, TurnId, TurnWork, text_chars};
+use crate::agent::{self, Change, NewInput, Overrides, TurnEvent, TurnId, TurnKind, TurnWork, text_chars};
 use crate::limits;
 use crate::proto::{
-    EmptyResponse, ThreadStatus, TokenUsageBreakdown, Turn, TurnInterruptParams, TurnItemsView,
-    TurnStartParams, TurnStartResponse, TurnStatus, TurnSteerParams, TurnSteerResponse, UserInput,
+    CodexErrorInfo, EmptyResponse, ReviewStartResponse, ThreadSettingsUpdated, ThreadStatus, Turn,
+    TurnInterruptParams, TurnItemsView, TurnStartParams, TurnStartResponse, TurnStatus, TurnSteerParams,
+    TurnSteerResponse, UserInput,
 };
 use crate::queue::Undelivered;
 use crate::rpc::{Reason, Reply, RpcError};
 use crate::server::asks::OpenAsk;
 use crate::server::dispatch::{Caller, store_refusal};
 use crate::server::processor::Processor;
+pub(super) use crate::server::threads::Starting;
 use crate::server::threads::{LoadedThread, RunningTurn, Waiting};
 use crate::server::view;
 
@@ -63,12 +67,6 @@ fn begin(processor: &mut Processor, params: TurnStartParams, reply: Reply) {
             Err(Undelivered::Closed(_)) => reply.refuse(RpcError::overloaded()),
         };
     }
-    if processor.threads.running_turns() >= limits::TURNS_RUNNING_MAX {
-        return reply.refuse(RpcError::limit(format!(
-            "{} turns are running, the limit of this server; retry when one has ended",
-            limits::TURNS_RUNNING_MAX
-        )));
-    }
     let defaults = &processor.facts.defaults;
     let Some(thread) = processor.threads.get_mut(id) else { return };
     let before = thread.settings.clone();
@@ -76,25 +74,59 @@ fn begin(processor: &mut Processor, params: TurnStartParams, reply: Reply) {
     thread.settings.apply(overrides, defaults);
     if thread.settings != before {
         keep_settings(thread);
+        let thread_settings = view::settings(&thread.settings);
+        let updated = ThreadSettingsUpdated { thread_id: &id.to_string(), thread_settings: &thread_settings };
+        if let Some(encoded) = processor.encode(&updated) {
+            processor.notify_subscribers(id, &encoded);
+        }
     }
+    let input = NewInput { content: params.input, client_id: params.client_user_message_id };
+    let (output_schema, starting) = (params.output_schema, Starting::Turn(reply));
+    launch(processor, Launch { id, kind: TurnKind::Talk, input, output_schema, starting });
+}
+
+/// A turn to be started.
+pub(super) struct Launch {
+    pub(super) id: agent::ThreadId,
+    pub(super) kind: TurnKind,
+    pub(super) input: NewInput,
+    pub(super) output_schema: Option<Box<serde_json::value::RawValue>>,
+    pub(super) starting: Starting,
+}
+
+/// Starts a turn of a thread that has none.
+pub(super) fn launch(processor: &mut Processor, launch: Launch) {
+    let Launch { id, kind, input, output_schema, starting } = launch;
+    if processor.threads.running_turns() >= limits::TURNS_RUNNING_MAX {
+        return starting.refuse(RpcError::limit(format!(
+            "{} turns are running, the limit of this server; retry when one has ended",
+            limits::TURNS_RUNNING_MAX
+        )));
+    }
+    let Some(thread) = processor.threads.get_mut(id) else { return };
     let turn_id = TurnId::new();
-    let submissions = params.client_user_message_id.iter().cloned().collect();
+    let submissions = input.client_id.iter().cloned().collect();
+    let model = processor.services.models.get_or_failing(&thread.settings.model_provider);
+    let used_before = thread.token_usage.unwrap_or_default();
+    let window = processor.facts.context_window.or_else(|| model.context_window(&thread.settings.model));
+    let by_window = window.map(|tokens| tokens / 100 * limits::COMPACT_AT_PERCENT);
     let work = TurnWork {
         thread_id: id,
         turn_id,
+        kind,
         settings: thread.settings.clone(),
-        input: NewInput { content: params.input, client_id: params.client_user_message_id },
-        used_before: thread
-            .token_usage
-            .as_ref()
-            .map_or_else(TokenUsageBreakdown::default, |usage| usage.total),
-        output_schema: params.output_schema,
+        input,
+        used_before,
+        compact_at_tokens: processor.facts.compact_at_tokens.or(by_window),
+        compact_first: std::mem::take(&mut thread.too_long),
+        home: processor.facts.home.clone().into(),
+        output_schema,
         tools: Vec::new(),
         spawner: processor.services.spawner.clone(),
         terminals: Arc::clone(&thread.terminals),
         approvals: thread.approvals.clone(),
         store: thread.store.clone(),
-        model: processor.services.models.get_or_failing(&thread.settings.model_provider),
+        model,
         sink: processor.services.events.turn_sink(),
         timer: processor.services.timer.clone(),
         clock: processor.services.clock.clone(),
@@ -104,7 +136,7 @@ fn begin(processor: &mut Processor, params: TurnStartParams, reply: Reply) {
             let turn = RunningTurn {
                 id: turn_id,
                 handle,
-                starting: Some(reply),
+                starting: Some(starting),
                 started_at_ms: None,
                 items: Vec::new(),
                 saying: None,
@@ -116,7 +148,7 @@ fn begin(processor: &mut Processor, params: TurnStartParams, reply: Reply) {
         }
         Err(error) => {
             tracing::error!(%error, "a turn's worker could not be started");
-            reply.refuse(RpcError::limit(format!("the turn could not be started: {error}; retry later")));
+            starting.refuse(RpcError::limit(format!("the turn could not be started: {error}; retry later")));
         }
     }
 }
@@ -253,8 +285,15 @@ impl Processor {
                 thread.record.updated_at_ms = started_at_ms;
                 thread.record.recency_at_ms = started_at_ms;
                 thread.record.turn_count += 1;
-                if let Some(reply) = turn.starting.take() {
-                    reply.send(Ok(TurnStartResponse { turn: begun(turn_id) }));
+                match turn.starting.take() {
+                    Some(Starting::Turn(reply)) => {
+                        reply.send(Ok(TurnStartResponse { turn: begun(turn_id) }));
+                    }
+                    Some(Starting::Review(reply)) => {
+                        let review_thread_id = id.to_string();
+                        reply.send(Ok(ReviewStartResponse { turn: begun(turn_id), review_thread_id }));
+                    }
+                    Some(Starting::Nobody) | None => {}
                 }
                 self.agenda_turn_began(id, turn_id);
                 let active = ThreadStatus::Active { active_flags: Vec::new() };
@@ -265,7 +304,7 @@ impl Processor {
                 self.agenda_repeated(id);
                 let open = self.turn_is_over(id);
                 self.withdraw_asks(id, open);
-                if let Some(reply) = reply {
+                if let Some(Starting::Turn(reply)) = reply {
                     let turn = view::turn(&record, &[], TurnItemsView::NotLoaded, view::Running::Nowhere);
                     let answer = turn.map(|turn| TurnStartResponse { turn });
                     reply.send(answer.map_err(|error| store_refusal(&error)));
@@ -277,13 +316,15 @@ impl Processor {
                 let reply = turn.starting.take();
                 let open = self.turn_is_over(id);
                 self.withdraw_asks(id, open);
-                if let Some(reply) = reply {
-                    reply.refuse(store_refusal(&error));
+                if let Some(starting) = reply {
+                    starting.refuse(store_refusal(&error));
                 }
                 return self.begin_waiting(id);
             }
             Change::Ended { turn, failure } => {
                 thread.failed = turn.status == TurnStatus::Failed;
+                let why = turn.error.as_ref().and_then(|error| error.codex_error_info.as_ref());
+                thread.too_long = why == Some(&CodexErrorInfo::ContextWindowExceeded);
                 self.agenda_turn_ended(id, &turn);
                 ended = Some(self.turn_is_over(id));
                 if let Some(status) = self.threads.get(id).map(LoadedThread::status) {
