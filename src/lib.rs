@@ -26,6 +26,7 @@
 //! | `proc` | 1 | [`server::Processor`]: all state | nothing is left to do, or it was told to stop |
 //! | `store` | 1 | [`store`]: SQLite, jobs grouped into transactions | its owner lets go |
 //! | `timer` | 1 | [`timer`]: every deadline, on one wheel | its owner lets go |
+//! | `sandbox` | 1 for a few milliseconds | tries out what [`sandbox`] can enforce | that is known |
 //! | `signals` | 1 | [`sys::signals`]: INT, TERM, HUP | its owner lets go |
 //! | `log` | 0 or 1 | [`obs`]: writes lines to stderr; starts with the first line | its owner lets go |
 //! | `stdio-rd`, `stdio-wr` | 0 or 1 each | [`net::stdio`] | end of input; outbox finished |

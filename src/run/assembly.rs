@@ -31,6 +31,8 @@ pub struct Assembly {
     pub events: EventSender,
     /// Ids for connections.
     pub ids: ConnectionIds,
+    /// What commands are confined by.
+    pub sandbox: SharedSandbox,
     /// Deadlines for transports.
     pub timer: TimerHandle,
     ended: Receiver<StopCause>,
@@ -38,6 +40,7 @@ pub struct Assembly {
     // queued, timers last.
     processor: Worker,
     executor: Executor,
+    sandbox_worker: Worker,
     store: StoreWorker,
     timer_worker: TimerWorker,
 }
@@ -47,7 +50,7 @@ pub struct Assembly {
 pub struct Ended {
     /// Why it ended.
     pub cause: StopCause,
-    _parts: (Worker, Executor, StoreWorker, TimerWorker),
+    _parts: (Worker, Executor, Worker, StoreWorker, TimerWorker),
 }
 
 /// Tells the processor to stop when it is dropped; does nothing once the processor has ended.
@@ -80,11 +83,14 @@ impl Assembly {
             opened.tell(Event::StoreOpened(outcome))
         })
         .map_err(started)?;
-        let (executor, spawner) = Executor::new(
-            config.server.commands_max,
-            timer.clone(),
-            SharedSandbox::new(sandbox_settings(config)),
-        );
+        let sandbox = SharedSandbox::new(sandbox_settings(config));
+        let (tried, known) = (sandbox.clone(), events.clone());
+        let sandbox_worker = Worker::spawn("sandbox", limits::STACK_BYTES_IO, move || {
+            let _ = tried.wait();
+            known.tell(Event::SandboxKnown);
+        })
+        .map_err(started)?;
+        let (executor, spawner) = Executor::new(config.server.commands_max, timer.clone(), sandbox.clone());
         let services = Services {
             store: store_handle,
             timer: timer.clone(),
@@ -93,6 +99,7 @@ impl Assembly {
             models: Providers::new(config, &|name| std::env::var(name).ok()),
             spawner,
             rules: Arc::new(CommandRules::below(&config.data_dir)),
+            sandbox: sandbox.clone(),
             on_drain: Box::new(on_drain),
         };
         let facts = facts(config, cwd, source);
@@ -108,10 +115,12 @@ impl Assembly {
             inbox,
             events,
             ids: ConnectionIds::default(),
+            sandbox,
             timer,
             ended,
             processor,
             executor,
+            sandbox_worker,
             store,
             timer_worker,
         })
@@ -127,7 +136,10 @@ impl Assembly {
     #[must_use]
     pub fn wait(self) -> Ended {
         let cause = self.ended.recv().unwrap_or(StopCause::Panicked);
-        Ended { cause, _parts: (self.processor, self.executor, self.store, self.timer_worker) }
+        Ended {
+            cause,
+            _parts: (self.processor, self.executor, self.sandbox_worker, self.store, self.timer_worker),
+        }
     }
 }
 

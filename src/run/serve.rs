@@ -141,8 +141,19 @@ fn serve_network(config: &Config, net: NetConfig, door: Door) -> Result<Exit, St
         readiness: readiness.clone(),
     };
     let listener = match door {
-        Door::Passed(socket) => Listener::adopt(net, socket, wiring)?,
-        Door::Endpoint(endpoint) => Listener::start(net, &endpoint, wiring)?,
+        Door::Passed(socket) => {
+            let path = activation::unix_path(&socket);
+            let listener = Listener::adopt(net, socket, wiring)?;
+            path.iter().for_each(|path| assembly.sandbox.hide(path));
+            listener
+        }
+        Door::Endpoint(endpoint) => {
+            let listener = Listener::start(net, &endpoint, wiring)?;
+            if let Endpoint::Unix(path) = &endpoint {
+                assembly.sandbox.hide(path);
+            }
+            listener
+        }
     };
     readiness.set(Phase::Ready);
     // Who starts us reads the address from here; a closed stderr is no reason not to serve.

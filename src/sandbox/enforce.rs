@@ -2,7 +2,7 @@
 //! over what is mounted, and the filter last, because it forbids what the others need.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::StatVfsMountFlags;
 use rustix::process::Signal;
@@ -39,7 +39,7 @@ pub(super) fn files(enforce: &Enforce) -> Result<(), Failure> {
         Mounts::UserNamespace => namespace::unshare_user_and_mounts().map_err(at(Step::Namespace))?,
     }
     if enforce.mounts != Mounts::None {
-        arrange(&enforce.layers).map_err(at(Step::Mounts))?;
+        arrange(&enforce.layers, &enforce.hidden).map_err(at(Step::Mounts))?;
     }
     if enforce.landlock && rules::apply(&enforce.layers).map_err(at(Step::Landlock))? == 0 {
         return Err(Failure(Step::Landlock, io::ErrorKind::Unsupported.into()));
@@ -62,8 +62,8 @@ pub(super) fn die_with(parent: u32) -> Result<(), Failure> {
     }
 }
 
-/// Everything read-only, then the layers over it.
-fn arrange(layers: &[Layer]) -> io::Result<()> {
+/// Everything read-only, then the layers over it, then what hides.
+fn arrange(layers: &[Layer], hidden: &[PathBuf]) -> io::Result<()> {
     let root = namespace::open_place(Path::new("/"))?;
     // First of all, or what is mounted here would show up outside.
     namespace::make_private(&root)?;
@@ -83,6 +83,16 @@ fn arrange(layers: &[Layer]) -> io::Result<()> {
     for (layer, copy) in layers.iter().zip(&copies).filter(|(layer, _)| layer.path != Path::new("/")) {
         // Looked up again: the place may lie in what was just attached.
         namespace::attach_tree(copy, &namespace::open_place(&layer.path)?)?;
+    }
+    for path in hidden {
+        let place = match namespace::open_place(path) {
+            Ok(place) => place,
+            // Nothing is there that could be found.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        let nothing = namespace::copy_tree(&namespace::open_place(Path::new("/dev/null"))?)?;
+        namespace::attach_tree(&nothing, &place)?;
     }
     Ok(())
 }
@@ -144,7 +154,7 @@ fn probe_mounts() -> io::Result<Mounts> {
         }
     };
     let writable = Path::new("/dev");
-    arrange(&[Layer { path: writable.to_owned(), writable: true }])?;
+    arrange(&[Layer { path: writable.to_owned(), writable: true }], /*hidden*/ &[])?;
     let is_read_only = |path: &Path| {
         Ok::<_, io::Error>(rustix::fs::statvfs(path)?.f_flag.contains(StatVfsMountFlags::RDONLY))
     };

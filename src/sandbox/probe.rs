@@ -157,7 +157,8 @@ impl Sandbox {
         let mut missing = self.missing(&full);
         if self.holds_files() && !mounts {
             let what = "`.git`, `.codex` and the server's home inside a writable folder, \
-                        and modes and owners of files outside";
+                        modes and owners of files outside, \
+                        and a unix socket of the server's own";
             missing.push(format!("{what} ({})", self.no_mounts()));
         }
         if !found.signals {

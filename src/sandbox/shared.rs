@@ -1,6 +1,6 @@
 //! One sandbox for all who start commands, probed once.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use super::{Confinement, Sandbox, SandboxError, Settings};
@@ -15,13 +15,14 @@ pub struct SharedSandbox(Arc<Inner>);
 struct Inner {
     settings: Settings,
     probed: OnceLock<Sandbox>,
+    hidden: OnceLock<PathBuf>,
 }
 
 impl SharedSandbox {
     /// One that is not probed yet.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        Self(Arc::new(Inner { settings, probed: OnceLock::new() }))
+        Self(Arc::new(Inner { settings, probed: OnceLock::new(), hidden: OnceLock::new() }))
     }
 
     /// What can be enforced; waits a few milliseconds for the probe if that is not known yet, so it is not
@@ -37,11 +38,21 @@ impl SharedSandbox {
         self.0.probed.get()
     }
 
+    /// Hides the unix socket on which the server listens from confined commands, where they have mounts of
+    /// their own: who reaches it may ask for a command without a sandbox.
+    pub fn hide(&self, socket: &Path) {
+        if let Ok(path) = socket.canonicalize() {
+            let _ = self.0.hidden.set(path);
+        }
+    }
+
     /// As [`Sandbox::confine`], after [`Self::wait`].
     ///
     /// # Errors
     /// The policy cannot be enforced here.
     pub fn confine(&self, policy: &SandboxPolicy, cwd: &Path) -> Result<Confinement, SandboxError> {
-        self.wait().confine(policy, cwd)
+        let mut confinement = self.wait().confine(policy, cwd)?;
+        confinement.enforce.hidden.extend(self.0.hidden.get().cloned());
+        Ok(confinement)
     }
 }

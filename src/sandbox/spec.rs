@@ -40,6 +40,8 @@ pub(super) struct Enforce {
     pub(super) filter: bool,
     /// From the outermost to the innermost; the last that holds a path decides.
     pub(super) layers: Vec<Layer>,
+    /// Files that look like an empty device, so that nobody finds a socket there. Needs mounts.
+    pub(super) hidden: Vec<PathBuf>,
 }
 
 impl Enforce {
@@ -214,6 +216,10 @@ impl Spec {
             out.byte(u8::from(layer.writable));
             out.text(layer.path.as_os_str().as_bytes());
         }
+        out.number(enforce.hidden.len() as u64);
+        for path in &enforce.hidden {
+            out.text(path.as_os_str().as_bytes());
+        }
         for limit in limits(&self.limits) {
             out.byte(u8::from(limit.is_some()));
             out.number(limit.unwrap_or(0));
@@ -244,10 +250,14 @@ impl Spec {
             filter: from.flag()?,
             mounts: from.mounts()?,
             layers: Vec::new(),
+            hidden: Vec::new(),
         };
         for _ in 0..from.number()? {
             let writable = from.flag()?;
             enforce.layers.push(Layer { writable, path: PathBuf::from(from.text()?) });
+        }
+        for _ in 0..from.number()? {
+            enforce.hidden.push(PathBuf::from(from.text()?));
         }
         let limits = ChildLimits {
             cpu_secs: from.optional()?,
@@ -350,6 +360,7 @@ mod tests {
                 no_network: true,
                 filter: true,
                 layers: vec![Layer { path: "/work".into(), writable: true }],
+                hidden: vec!["/run/socket".into()],
             },
             limits: ChildLimits { open_files: Some(7), ..ChildLimits::default() },
             parent: 42,

@@ -9,8 +9,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::handlers::{
-    catalog, command_exec, fs, initialize, process, search, thread_family, thread_goal, thread_inject,
-    thread_keep, thread_life, thread_lists, thread_queue, thread_search, thread_work, turns, watch,
+    catalog, command_exec, diagnostics, fs, initialize, process, search, thread_family, thread_goal,
+    thread_inject, thread_keep, thread_life, thread_lists, thread_queue, thread_search, thread_work, turns, watch,
 };
 use super::processor::Processor;
 use crate::net::ConnectionId;
@@ -128,6 +128,7 @@ pub(super) const METHODS: &[Method] = &[
     method!(later "process/spawn" process::spawn),
     method!(later "process/writeStdin" process::write),
     method!(later "review/start" thread_work::review),
+    method!(later "server/diagnostics" diagnostics::read),
     method!(later "skills/list" catalog::skills),
     method!(later "thread/archive" thread_family::archive),
     method!(later "thread/attachment/add" thread_keep::add),

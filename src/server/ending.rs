@@ -108,7 +108,8 @@ impl Processor {
         self.open_requests() == 0
     }
 
-    fn open_requests(&self) -> usize {
+    /// Requests of all clients that are not answered yet.
+    pub(super) fn open_requests(&self) -> usize {
         self.sessions.iter().map(super::session::Session::open_requests).sum()
     }
 

@@ -23,6 +23,8 @@ pub enum Event {
     Then(Box<dyn FnOnce(&mut Processor) + Send>),
     /// How opening the store ended.
     StoreOpened(Result<(), StoreError>),
+    /// What the sandbox can enforce has been tried out.
+    SandboxKnown,
     /// A signal came.
     Signal(Signal),
     /// A thread may have been idle for long enough.

@@ -23,6 +23,7 @@ use crate::net::{ConnectionId, InputEnd, NetEvent};
 use crate::proto::{Notification, ThreadStatus, ThreadStatusChanged};
 use crate::queue::Entry;
 use crate::rpc::{Incoming, Reply, Undecodable, error_response};
+use crate::sandbox::SharedSandbox;
 use crate::store::{Database, StoreError, StoreHandle};
 use crate::timer::TimerHandle;
 
@@ -42,6 +43,8 @@ pub struct Services {
     pub spawner: Spawner,
     /// Commands that the user has allowed for good.
     pub rules: Arc<CommandRules>,
+    /// What commands are confined by.
+    pub sandbox: SharedSandbox,
     /// Called once when the server takes no new work any more.
     pub on_drain: Box<dyn Fn() + Send>,
 }
@@ -57,6 +60,8 @@ pub struct Processor {
     pub(super) commands: Commands,
     pub(super) ending: Ending,
     pub(super) files: Files,
+    /// Who wants to know about the sandbox before it has been tried out.
+    pub(super) awaiting_sandbox: Vec<Reply>,
     /// Workers of turns that have ended or are about to; kept until they have.
     pub(super) leaving: Vec<crate::sys::worker::Worker>,
 }
@@ -74,6 +79,7 @@ impl Processor {
             commands: Commands::default(),
             ending: Ending::new(drain_timeout),
             files: Files::default(),
+            awaiting_sandbox: Vec::new(),
             leaving: Vec::new(),
         }
     }
@@ -133,6 +139,7 @@ impl Processor {
             Event::Answer(answer) => answer.send(),
             Event::Then(then) => then(self),
             Event::StoreOpened(outcome) => self.ending.store_opened(outcome),
+            Event::SandboxKnown => self.on_sandbox_known(),
             Event::Signal(signal) => self.on_signal(signal),
             Event::UnloadDue(thread) => self.on_unload_due(thread),
             Event::AskDue(thread, request) => self.on_ask_due(thread, request),

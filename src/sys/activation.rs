@@ -2,10 +2,14 @@
 //!
 //! It may not know what is spoken on the socket.
 
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::net::SocketAddrUnix;
 
 use crate::error::StartError;
 
@@ -58,6 +62,13 @@ fn not_a_listener(error: &io::Error) -> StartError {
         "LISTEN_FDS says that descriptor {FIRST} is a listening stream socket, but it is not ({error}); \
          use ListenStream= and Accept=no in the socket unit"
     ))
+}
+
+/// Where a socket is in the file system; none for one that is not.
+#[must_use]
+pub fn unix_path(socket: &OwnedFd) -> Option<PathBuf> {
+    let address = SocketAddrUnix::try_from(rustix::net::getsockname(socket).ok()?).ok()?;
+    Some(PathBuf::from(OsStr::from_bytes(address.path()?.to_bytes())))
 }
 
 #[cfg(test)]

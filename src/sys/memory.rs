@@ -21,3 +21,12 @@ pub fn tune_allocator() {
         debug_assert!(is_set, "the allocator refused option {option}");
     }
 }
+
+/// Bytes of memory that this process occupies now; none where the system does not tell.
+#[must_use]
+pub fn resident_bytes() -> Option<u64> {
+    // proc_pid_statm(5): the second number is the resident pages.
+    let pages = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = pages.split_whitespace().nth(1)?.parse().ok()?;
+    pages.checked_mul(rustix::param::page_size() as u64)
+}

@@ -23,6 +23,8 @@ mod providers;
 mod prune;
 mod replay;
 mod sandbox;
+mod sandbox_attempts;
+mod sandbox_matrix;
 mod scale;
 mod schedules;
 mod schema_checker;

@@ -6,13 +6,17 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use app_server::proto::SandboxPolicy;
-use app_server::sandbox::{Sandbox, Settings, SpawnError};
+use app_server::sandbox::{Confinement, Sandbox, Settings, SpawnError};
 use app_server::sys::child::{self, Child, ChildEnd, ChildLimits, ChildSpec};
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::Signal;
+use serde_json::json;
 
+use crate::support::Transport;
 use crate::support::home::Home;
+use crate::support::server::Server;
 
-fn sandbox(home: &Path) -> Sandbox {
+pub(crate) fn sandbox(home: &Path) -> Sandbox {
     Sandbox::probe(Settings {
         stage: Some(env!("CARGO_BIN_EXE_app-server").into()),
         home: home.to_owned(),
@@ -31,6 +35,16 @@ fn spawn(
     command: &[&str],
     terminal: bool,
 ) -> Result<Child, SpawnError> {
+    let confinement = sandbox.confine(policy, cwd).expect("it can be enforced");
+    spawn_confined(&confinement, cwd, command, terminal)
+}
+
+fn spawn_confined(
+    confinement: &Confinement,
+    cwd: &Path,
+    command: &[&str],
+    terminal: bool,
+) -> Result<Child, SpawnError> {
     let mut env: Vec<(OsString, Option<OsString>)> =
         std::env::vars_os().map(|(name, _)| (name, None)).collect();
     env.push(("PATH".into(), Some("/usr/bin:/bin".into())));
@@ -45,18 +59,32 @@ fn spawn(
         terminal: terminal.then_some((24, 80)),
         limits: ChildLimits::default(),
     };
-    sandbox.confine(policy, cwd).expect("it can be enforced").spawn(&spec)
+    confinement.spawn(&spec)
+}
+
+/// [`run`] with a policy that is made ready.
+pub(crate) fn run_confined(
+    confinement: &Confinement,
+    cwd: &Path,
+    command: &[&str],
+    terminal: bool,
+) -> (Option<ChildEnd>, String) {
+    to_the_end(spawn_confined(confinement, cwd, command, terminal).expect("it begins"))
 }
 
 /// Runs a command to its end; gives how it ended and all that it said.
-fn run(
+pub(crate) fn run(
     sandbox: &Sandbox,
     policy: &SandboxPolicy,
     cwd: &Path,
     command: &[&str],
     terminal: bool,
 ) -> (Option<ChildEnd>, String) {
-    let child = spawn(sandbox, policy, cwd, command, terminal).expect("it begins");
+    to_the_end(spawn(sandbox, policy, cwd, command, terminal).expect("it begins"))
+}
+
+/// Waits for a command's end; gives how it ended and all that it said.
+fn to_the_end(child: Child) -> (Option<ChildEnd>, String) {
     let mut output = Vec::new();
     for stream in [Some(&child.stdout), child.stderr.as_ref()].into_iter().flatten() {
         let mut buffer = [0; 4096];
@@ -72,7 +100,7 @@ fn run(
     }
     child::wait_for_end(child.pidfd.as_fd());
     let end = child::has_ended(child.pidfd.as_fd());
-    child::signal_group(child.pid, rustix::process::Signal::KILL);
+    child::signal_group(child.pid, Signal::KILL);
     child::reap(child.pidfd.as_fd());
     (end, String::from_utf8_lossy(&output).replace("\r\n", "\n"))
 }
@@ -129,6 +157,9 @@ fn what_is_protected_stays_and_the_rest_of_the_workspace_is_writable() {
     let work = home.path().join("work");
     fs::create_dir_all(work.join(".git/hooks")).expect("a folder");
     let sandbox = sandbox(&home.path().join("settings"));
+    if !sandbox.report().held.protected_paths {
+        return eprintln!("SKIPPED: this machine cannot keep a folder inside a writable one read-only");
+    }
     let policy = SandboxPolicy::WorkspaceWrite {
         writable_roots: Vec::new(),
         network_access: false,
@@ -143,4 +174,64 @@ fn what_is_protected_stays_and_the_rest_of_the_workspace_is_writable() {
     assert_eq!(output.matches("kept\n").count(), 3, "{output}");
     assert!(work.join(".git/hooks").is_dir() && !work.join(".git/hooks/pre-commit").exists());
     assert!(work.join("top2").exists() && !home.path().join("outside").exists());
+}
+
+#[test]
+fn a_confined_command_dies_with_the_os_thread_that_started_it() {
+    let home = Home::new();
+    let sandbox = sandbox(home.path());
+    let start = || {
+        let command = ["sleep", "600"];
+        spawn(&sandbox, &READ_ONLY, home.path(), &command, /*terminal*/ false).expect("it begins")
+    };
+    let child = std::thread::scope(|scope| scope.spawn(start).join().expect("it does not panic"));
+    child::wait_for_end(child.pidfd.as_fd());
+    assert_eq!(child::has_ended(child.pidfd.as_fd()), Some(ChildEnd::Signal(Signal::KILL.as_raw())));
+    child::reap(child.pidfd.as_fd());
+}
+
+#[test]
+fn limits_hold_for_a_confined_command() {
+    let home = Home::new();
+    let sandbox = sandbox(home.path());
+    let args = ["-c".into(), "ulimit -n; ulimit -t; ulimit -v".into()];
+    let spec = ChildSpec {
+        program: "sh".as_ref(),
+        args: &args,
+        cwd: home.path(),
+        env: &[],
+        stdin: false,
+        terminal: None,
+        limits: ChildLimits {
+            cpu_secs: Some(7),
+            address_space_bytes: Some(512 << 20),
+            open_files: Some(9),
+            processes: None,
+        },
+    };
+    let child = sandbox.confine(&READ_ONLY, home.path()).expect("enforced").spawn(&spec).expect("begins");
+    assert_eq!(to_the_end(child).1, "9\n7\n524288\n");
+}
+
+#[test]
+fn diagnostics_tell_what_can_be_enforced() {
+    let mut server = Server::start(Transport::Stdio);
+    let mut client = server.client();
+    let answer = client.ok("server/diagnostics", json!({}));
+    assert_eq!(answer["version"], app_server::server::VERSION);
+    let report = serde_json::to_value(sandbox(server.home.path()).report()).expect("encodes");
+    assert_eq!(answer["sandbox"], report);
+    assert!(answer["process"]["residentMemoryBytes"].as_u64() > Some(0), "{answer}");
+    let names: Vec<_> = answer["gauges"].as_array().expect("a list").iter().map(|one| &one["name"]).collect();
+    assert_eq!(names, ["app.requests.in_flight", "core.threads.live", "core.turns.active"]);
+    server.stop_or_close(client);
+}
+
+#[test]
+fn a_best_effort_is_asked_for_in_the_configuration() {
+    let home = Home::with_config("[app_server]\nsandbox_best_effort = true\n");
+    let mut server = Server::start_in(Transport::Stdio, &home);
+    let mut client = server.client();
+    assert_eq!(client.ok("server/diagnostics", json!({}))["sandbox"]["bestEffort"], true);
+    server.stop_or_close(client);
 }

@@ -3,6 +3,7 @@
 pub(super) mod catalog;
 pub(super) mod command_exec;
 mod command_input;
+pub(super) mod diagnostics;
 pub(super) mod fs;
 pub(super) mod initialize;
 pub(super) mod process;
