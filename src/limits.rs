@@ -97,6 +97,10 @@ pub const ASKS_OPEN_MAX: usize = 64;
 pub const SESSION_APPROVALS_MAX: usize = 1024;
 /// Bytes of the file of commands that are allowed for good. Above it no rule is kept, and it is asked again.
 pub const COMMAND_RULES_BYTES_MAX: usize = MIB;
+/// Tools that a client may bring along for one thread. Above it `thread/start` is refused.
+pub const DYNAMIC_TOOLS_MAX: usize = 256;
+/// Questions in one call of `request_user_input`. Above it the call fails, and the model is told so.
+pub const USER_QUESTIONS_MAX: usize = 3;
 /// Entries of `optOutNotificationMethods` that are kept for one connection.
 pub const OPT_OUT_METHODS_MAX: usize = 1024;
 /// Page size when a list request names none.
@@ -160,8 +164,6 @@ pub const TURN_RETRY_PAUSE: Duration = Duration::from_millis(200);
 pub const TURN_RETRY_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// Longest pause that a provider may ask for.
 pub const TURN_RETRY_PAUSE_ASKED_MAX: Duration = Duration::from_secs(300);
-/// Questions that the model may ask the user at once. More are refused with a word to the model.
-pub const QUESTIONS_MAX: usize = 3;
 /// Bytes of `AGENTS.md` files that the model is told in all. What is above is left out, with a note.
 pub const AGENTS_BYTES_MAX: usize = 32 * KIB;
 /// Largest `AGENTS.md` that is read, in bytes. A larger one is left out.

@@ -1,4 +1,5 @@
-//! Whether a command or a patch runs, is asked about, or is refused; and what clients have allowed for longer.
+//! Whether a command or a patch runs, is asked about, or is refused; and what clients have allowed for
+//! longer.
 //!
 //! The decision is a function of the thread's policy, its sandbox, what the model wants, and what was allowed
 //! before. It asks nobody itself and knows no connection. It runs on the worker of the turn or of its tool.
@@ -17,8 +18,10 @@ use crate::proto::{
 use crate::sync::lock;
 
 /// What the model is told when it wants more than the sandbox allows and nobody may be asked.
-pub const ESCALATION_REFUSED: &str = "approval policy is Never; reject command — you cannot ask for escalated \
-                                      permissions if the approval policy is Never";
+pub const ESCALATION_REFUSED: &str = concat!(
+    "approval policy is Never; reject command — ",
+    "you cannot ask for escalated permissions if the approval policy is Never"
+);
 /// What the model is told when a patch would write where the sandbox forbids it and nobody may be asked.
 pub const PATCH_REFUSED: &str =
     "patch rejected: writing is blocked by read-only sandbox; rejected by user approval settings";

@@ -20,7 +20,7 @@ use super::items;
 use super::stop::Stop;
 use super::stream::Open;
 use super::teller::Teller;
-use super::tools::{ToolContext, Toolbox, dynamic_tools};
+use super::tools::{ToolContext, Toolbox, client_tools};
 use super::turn::{NewInput, TurnWork};
 use super::usage;
 use super::work::TurnKind;
@@ -79,7 +79,7 @@ impl Engine {
             work.clock.clone(),
         ));
         let mut more = work.tools.clone();
-        more.extend(dynamic_tools(&work.settings.dynamic_tools));
+        more.extend(client_tools(&work.settings.dynamic_tools));
         let tools = Toolbox::new(&more);
         let context = Arc::new(ToolContext {
             teller: Arc::clone(&teller),

@@ -45,6 +45,6 @@ pub use settings::{Defaults, Overrides, Settings};
 pub use skills::{Found, Skill, find as find_skills};
 pub use stop::Stop;
 pub use terminals::{BackgroundTerminal, Terminals};
-pub use tools::{DynamicTool, Tool, ToolContext, ToolOutput};
+pub use tools::{Tool, ToolContext, ToolOutput, client_tools};
 pub use turn::{Interrupter, NewInput, TurnHandle, TurnWork, start};
 pub use work::{TurnKind, review_prompt};

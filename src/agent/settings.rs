@@ -2,10 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::tools::DynamicTool;
 use crate::proto::{
-    ApprovalsReviewer, AskForApproval, Personality, ReasoningEffort, ReasoningSummary, SandboxMode,
-    SandboxPolicy,
+    ApprovalsReviewer, AskForApproval, DynamicToolSpec, Personality, ReasoningEffort, ReasoningSummary,
+    SandboxMode, SandboxPolicy,
 };
 
 /// What a thread uses where its client asks for nothing else.
@@ -65,8 +64,8 @@ pub struct Settings {
     #[serde(default)]
     pub developer_instructions: Option<String>,
     /// Tools that the client carries out.
-    #[serde(default)]
-    pub dynamic_tools: Vec<DynamicTool>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dynamic_tools: Vec<DynamicToolSpec>,
 }
 
 /// What a request changes. An absent value keeps what was.

@@ -11,6 +11,36 @@ use super::null_is_default;
 use super::server_request::ServerRequest;
 use super::thread::ThreadActiveFlag;
 
+/// A tool that a client brings along, or a namespace of such tools.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DynamicToolSpec {
+    /// Which of the two.
+    #[serde(default, rename = "type", deserialize_with = "null_is_default")]
+    pub kind: DynamicToolKind,
+    /// The tool's name, or the namespace's.
+    pub name: String,
+    /// What it does, for the model.
+    pub description: String,
+    /// JSON Schema of a tool's arguments; opaque.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub input_schema: Value,
+    /// A namespace's tools.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<DynamicToolSpec>,
+}
+
+/// What a client brings along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+pub enum DynamicToolKind {
+    /// A tool; clients leave it out.
+    #[default]
+    Function,
+    /// A namespace with tools.
+    Namespace,
+}
+
 /// `item/tool/call`: carry out a tool that the client brought along.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -11,6 +11,7 @@ use super::policy::{
     ActivePermissionProfile, ApprovalsReviewer, AskForApproval, CollaborationMode, MultiAgentMode,
     Personality, ReasoningEffort, SandboxMode, SandboxPolicy,
 };
+use super::server_request_tool::DynamicToolSpec;
 use super::thread::{Thread, ThreadHistoryMode};
 use super::thread_read::{SortDirection, TurnsPage};
 use super::turn::TurnItemsView;
@@ -87,7 +88,7 @@ pub struct ThreadStartParams {
     pub environments: Option<Vec<Value>>,
     /// Tools that the client itself carries out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dynamic_tools: Option<Vec<Value>>,
+    pub dynamic_tools: Option<Vec<DynamicToolSpec>>,
     /// Capability roots of a hosting platform.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selected_capability_roots: Option<Vec<Value>>,
@@ -364,7 +365,7 @@ mod tests {
     #[test]
     fn params_of_the_terminal_client_decode() {
         let params: ThreadStartParams = serde_json::from_str(
-            r#"{"model":null,"cwd":null,"approvalPolicy":null,"sandbox":"read-only","ephemeral":false,"config":{"model_reasoning_effort":"low"},"historyMode":"paginated","environments":[],"dynamicTools":[{"name":"t"}],"experimentalRawEvents":null,"notKnown":[1]}"#,
+            r#"{"model":null,"cwd":null,"approvalPolicy":null,"sandbox":"read-only","ephemeral":false,"config":{"model_reasoning_effort":"low"},"historyMode":"paginated","environments":[],"dynamicTools":[{"name":"t","description":"d","inputSchema":{}}],"experimentalRawEvents":null,"notKnown":[1]}"#,
         )
         .unwrap();
         assert_eq!(params.sandbox, Some(SandboxMode::ReadOnly));

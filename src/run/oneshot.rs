@@ -87,6 +87,10 @@ impl<W: Write, R: BufRead> Client<W, R> {
         self.request("turn/start", json!({ "threadId": started["thread"]["id"], "input": input }))?;
         loop {
             let message = self.next()?;
+            if message.get("id").is_some() && message["method"].is_string() {
+                self.decline(&message)?;
+                continue;
+            }
             let params = &message["params"];
             match message["method"].as_str() {
                 Some("item/agentMessage/delta") => {
@@ -96,6 +100,21 @@ impl<W: Write, R: BufRead> Client<W, R> {
                 _ => {}
             }
         }
+    }
+
+    /// Answers a request of the server: nobody is at hand who could decide.
+    fn decline(&mut self, request: &Value) -> Result<(), StartError> {
+        let method = request["method"].as_str().unwrap_or_default();
+        let answer = if method.ends_with("/requestApproval") {
+            note(&format!("declined, as nobody is asked here: {method}"));
+            json!({ "id": request["id"], "result": { "decision": "decline" } })
+        } else {
+            let error = json!({ "code": -32601, "message": "exec answers no questions" });
+            json!({ "id": request["id"], "error": error })
+        };
+        self.requests
+            .write_all(format!("{answer}\n").as_bytes())
+            .map_err(|error| StartError::io("the server took no answer", error))
     }
 
     fn end(&self, turn: &Value) -> Result<Exit, StartError> {

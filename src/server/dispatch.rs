@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::handlers::{
     catalog, command_exec, diagnostics, fs, initialize, process, search, thread_family, thread_goal,
-    thread_inject, thread_keep, thread_life, thread_lists, thread_queue, thread_search, thread_work, turns, watch,
+    thread_inject, thread_keep, thread_life, thread_lists, thread_queue, thread_search, thread_work, turns,
+    watch,
 };
 use super::processor::Processor;
 use crate::net::ConnectionId;

@@ -375,3 +375,33 @@ fn a_stable_client_does_not_get_the_experimental_part() {
     assert!(request["params"].get("availableDecisions").is_none());
     assert_eq!(request["params"]["proposedExecpolicyAmendment"], json!(["ls"]));
 }
+
+#[test]
+fn after_the_end_of_input_nobody_can_answer() {
+    let inside = Inside::start(&[]);
+    let mut peer = inside.connect();
+    let (thread, turn) = busy(&mut peer);
+    let asking = inside.asks(&thread, &turn, approval(&thread, &turn));
+    peer.hear(APPROVAL, &thread);
+    peer.end_input();
+    assert_eq!(asking.answered(), Answered::Undecided);
+    peer.hear("serverRequest/resolved", &thread);
+    let later = inside.asks(&thread, &turn, approval(&thread, &turn));
+    assert_eq!(later.answered(), Answered::Undecided);
+}
+
+#[test]
+fn tools_that_the_model_could_not_tell_apart_are_refused() {
+    let inside = Inside::start(&[]);
+    let mut peer = inside.connect();
+    let tool = |name: &str| json!({ "name": name, "description": "", "inputSchema": {} });
+    let mut refused = |tools: Value| {
+        let error = peer.ask("thread/start", json!({ "dynamicTools": tools })).expect_err("refused");
+        error["message"].as_str().expect("a text").to_owned()
+    };
+    assert!(refused(json!([tool("a"), tool("a")])).contains("two tools `a`"));
+    assert!(refused(json!([tool("a b")])).contains("`a b` is no name"));
+    let many: Vec<Value> = (0..=limits::DYNAMIC_TOOLS_MAX).map(|n| tool(&format!("t{n}"))).collect();
+    assert!(refused(json!(many)).contains("too many"));
+    peer.start_thread(json!({ "dynamicTools": [tool("a"), tool("b")] }));
+}

@@ -199,6 +199,91 @@ fn recorded_notifications_are_written_as_they_were_sent() {
     assert!(seen.len() >= 24, "{seen:?}");
 }
 
+#[test]
+fn recorded_requests_of_the_server_and_their_answers_keep_their_form() {
+    let Some(checker) = SchemaChecker::get() else { return };
+    let (mut asked, mut answered) = (BTreeMap::<String, usize>::new(), 0);
+    let all = recorded();
+    let mut open = BTreeMap::<String, String>::new();
+    for one in &all {
+        let message: Message<'_> = serde_json::from_str(&one.text).expect("a message");
+        let id = one.message["id"].to_string();
+        match (one.by_server, one.method(), message.params, message.result) {
+            (true, Some(method), Some(params), _) if one.message.get("id").is_some() => {
+                let written = ask_again(method, params.get()).unwrap_or_else(|| panic!("{method}"));
+                assert_eq!(written.as_deref(), Ok(params.get()), "{}", one.place);
+                checker.check(&one.message, /*response_to*/ None).expect("it fits");
+                open.insert(id, method.to_owned());
+                *asked.entry(method.to_owned()).or_default() += 1;
+            }
+            (false, None, _, Some(result)) => {
+                let Some(method) = open.get(&id) else { continue };
+                // Some answers were recorded to be refused.
+                if let Some(Ok(written)) = answer_again(method, result.get()) {
+                    assert!(same(result.get(), &written, /*ordered*/ false), "{} {written}", one.place);
+                    answered += 1;
+                }
+            }
+            _ => {}
+        }
+    }
+    assert!(asked.len() >= 4 && answered >= 20, "{asked:?} {answered}");
+}
+
+/// The parameters of a server's request, decoded and written again.
+fn ask_again(method: &str, json: &str) -> Option<Result<String, String>> {
+    match method {
+        CommandApprovalParams::METHOD => Some(again::<CommandApprovalParams>(json)),
+        FileChangeApprovalParams::METHOD => Some(again::<FileChangeApprovalParams>(json)),
+        UserInputParams::METHOD => Some(again::<UserInputParams>(json)),
+        DynamicToolCallParams::METHOD => Some(again::<DynamicToolCallParams>(json)),
+        _ => None,
+    }
+}
+
+/// A client's answer, decoded and written again.
+fn answer_again(method: &str, json: &str) -> Option<Result<String, String>> {
+    match method {
+        CommandApprovalParams::METHOD => Some(again::<CommandApprovalResponse>(json)),
+        FileChangeApprovalParams::METHOD => Some(again::<FileChangeApprovalResponse>(json)),
+        UserInputParams::METHOD => Some(again::<UserInputResponse>(json)),
+        DynamicToolCallParams::METHOD => Some(again::<DynamicToolCallResponse>(json)),
+        _ => None,
+    }
+}
+
+#[test]
+fn an_elicitation_fits_the_schema() {
+    let Some(checker) = SchemaChecker::get() else { return };
+    let form = Elicitation::Form {
+        meta: None,
+        message: "Who?".to_owned(),
+        requested_schema: serde_json::json!({
+            "type": "object",
+            "properties": { "n": { "type": "string" } },
+        }),
+    };
+    let url = Elicitation::Url {
+        meta: None,
+        message: "Sign in".to_owned(),
+        url: "https://example.com".to_owned(),
+        elicitation_id: "e".to_owned(),
+    };
+    for request in [form, url] {
+        let params = ElicitationParams {
+            thread_id: "t".to_owned(),
+            turn_id: None,
+            server_name: "s".to_owned(),
+            request,
+        };
+        let message = serde_json::json!({ "method": ElicitationParams::METHOD, "id": 0, "params": params });
+        checker.check(&message, /*response_to*/ None).expect("it fits");
+    }
+    let answer: ElicitationResponse =
+        serde_json::from_str(r#"{"action":"accept","content":{"n":"x"}}"#).expect("it is an answer");
+    assert_eq!(answer.action, ElicitationAction::Accept);
+}
+
 fn wire<N: Notification>(method: &str, notification: &N) -> Option<String> {
     assert_eq!(N::METHOD, method);
     Some(serde_json::to_string(notification).expect("it can be written"))

@@ -2,6 +2,7 @@
 
 mod commands;
 mod kinds;
+mod asking;
 mod loops;
 mod stopping;
 mod tools;

@@ -1,17 +1,16 @@
 //! The tools that a turn offers to the model, one file each.
 
 mod apply_patch;
-mod dynamic;
+mod client;
 mod exec;
 mod image;
 mod permit;
 mod plan;
-mod questions;
 mod report;
 mod run;
+mod user_input;
 
-pub use dynamic::DynamicTool;
-pub(super) use dynamic::tools as dynamic_tools;
+pub use client::client_tools;
 pub(super) use exec::{shown, user_command};
 pub use run::ToolContext;
 pub(super) use run::Toolbox;
@@ -67,7 +66,7 @@ fn built_in() -> Vec<Arc<dyn Tool>> {
         Arc::new(apply_patch::ApplyPatch),
         Arc::new(plan::UpdatePlan),
         Arc::new(image::ViewImage),
-        Arc::new(questions::RequestUserInput),
+        Arc::new(user_input::RequestUserInput),
     ]
 }
 

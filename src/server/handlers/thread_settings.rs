@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::agent::{DynamicTool, Overrides, Settings};
+use crate::agent::{self, Overrides, Settings};
+use crate::limits;
 use crate::model::OFFLINE_PROVIDER;
-use crate::proto::{SandboxMode, ThreadForkParams, ThreadResumeParams, ThreadStartParams};
+use crate::proto::{DynamicToolSpec, SandboxMode, ThreadForkParams, ThreadResumeParams, ThreadStartParams};
 use crate::rpc::{Reason, RpcError};
 use crate::server::processor::Processor;
 use crate::server::threads::LoadedThread;
@@ -58,12 +59,29 @@ pub(super) fn start_settings(
     Ok(settings)
 }
 
-fn dynamic_tools(params: &ThreadStartParams) -> Result<Vec<DynamicTool>, RpcError> {
-    let declared = params.dynamic_tools.iter().flatten().cloned();
-    declared.map(serde_json::from_value).collect::<Result<_, _>>().map_err(|error| {
-        RpcError::invalid_request(format!("Invalid request: dynamicTools: {error}"))
-            .with(Reason::InvalidParams)
-    })
+/// The tools that a client brings along, if the model can tell them apart.
+fn dynamic_tools(params: &ThreadStartParams) -> Result<Vec<DynamicToolSpec>, RpcError> {
+    let refuse = |text: String| Err(RpcError::invalid_request(text).with(Reason::InvalidParams));
+    let specs = params.dynamic_tools.clone().unwrap_or_default();
+    let tools = agent::client_tools(&specs);
+    if tools.len() > limits::DYNAMIC_TOOLS_MAX {
+        let most = limits::DYNAMIC_TOOLS_MAX;
+        return refuse(format!("dynamicTools: {} tools are too many; the most are {most}", tools.len()));
+    }
+    let mut names = std::collections::BTreeSet::new();
+    for tool in tools {
+        let name = tool.spec().name().to_owned();
+        // What the Responses API takes for the name of a function.
+        if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')) {
+            return refuse(format!(
+                "dynamicTools: `{name}` is no name for a tool; use letters, digits, `_` and `-`"
+            ));
+        }
+        if !names.insert(name.clone()) {
+            return refuse(format!("dynamicTools: there are two tools `{name}`"));
+        }
+    }
+    Ok(specs)
 }
 
 pub(super) fn resume_overrides(

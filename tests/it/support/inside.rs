@@ -334,6 +334,12 @@ impl Peer {
         ids.map(|id| id.as_str().expect("an id").to_owned()).collect()
     }
 
+    /// Has said all, as a client on a pipe that closes it; it still listens.
+    pub(crate) fn end_input(&self) {
+        let end = NetEvent::Closed(self.id, InputEnd::EndOfInput);
+        self.port.send(end, /*bytes*/ 0).expect("the processor runs");
+    }
+
     /// Goes away without a word.
     pub(crate) fn vanish(self) {
         self.port.send(NetEvent::Closed(self.id, InputEnd::Gone), /*bytes*/ 0).expect("the processor runs");
