@@ -38,6 +38,9 @@
 //! | `watch`, `notify-rs inoti…` | 0 or 1 each | [`files`]: tells of changes; the second while something is watched | its owner lets go |
 //! | `search-N` | 1 per search | [`files`]: walks folders and ranks what it finds | the search is stopped or answered |
 //! | `turn-XXXXXX` | 1 per running turn | [`agent`]: the turn engine | the turn has ended |
+//! | `mcp-start` | 1 per MCP server that starts | [`mcp`]: the handshake | the server is ready or failed |
+//! | `mcp-call` | 1 per request that waits for MCP servers | [`server`]: asks them | they answered, or the timeout passed |
+//! | `exec-spawn`, `exec-io` | 1 more each once an MCP server was started | the same for [`mcp`] servers | the processor has ended |
 //! | `tool-N` | 0 to `TURN_TOOLS_AT_ONCE` - 1 per running turn | calls of one answer that run side by side | the calls are done |
 //!
 //! All are joined when their owner lets go; at the end of the process with a deadline, and who is late is
@@ -88,7 +91,7 @@
 //! | 10 | [`run`], the binary |
 //! | 9 | [`server`] |
 //! | 8 | [`agent`] |
-//! | 7 | [`model`] |
+//! | 7 | [`model`], [`mcp`] |
 //! | 6 | [`net`], [`sandbox`], [`store`], [`patch`], [`exec`], [`files`] |
 //! | 5 | [`proto`] |
 //! | 4 | [`rpc`] |
@@ -114,6 +117,7 @@ pub mod error;
 pub mod exec;
 pub mod files;
 pub mod limits;
+pub mod mcp;
 pub mod model;
 pub mod net;
 pub mod obs;

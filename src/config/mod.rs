@@ -6,6 +6,7 @@
 //! floor: what a policy or a provider is for is decided elsewhere.
 
 mod file;
+mod mcp;
 pub mod net;
 mod overrides;
 mod policy;
@@ -25,6 +26,7 @@ use crate::error::StartError;
 use crate::limits::THREAD_UNLOAD_DELAY;
 use section::Section;
 
+pub use mcp::{McpServerConfig, McpTransport};
 pub use overrides::Override;
 pub use policy::{ApprovalPolicy, SandboxMode, SandboxWorkspaceWrite};
 pub use provider::{PROVIDER_OFFLINE, PROVIDER_OPENAI, ProviderConfig, ProviderKind, WireApi};
@@ -143,6 +145,8 @@ pub struct Config {
     pub model_provider: Option<String>,
     /// The configured providers by id.
     pub model_providers: BTreeMap<String, ProviderConfig>,
+    /// The configured MCP servers by name.
+    pub mcp_servers: BTreeMap<String, McpServerConfig>,
     /// How hard the model thinks; which efforts there are depends on the model.
     pub model_reasoning_effort: Option<String>,
     /// Tokens that the model can take in.
@@ -230,6 +234,20 @@ impl Config {
         Self::from_layers(self.home.clone(), layers)
     }
 
+    /// The configuration as it is with what stands in the file now.
+    ///
+    /// # Errors
+    /// See [`Config::load`].
+    pub fn reloaded(&self) -> Result<Self, StartError> {
+        let mut layers = self.layers.clone();
+        for layer in &mut layers {
+            if matches!(layer.source, LayerSource::File(_)) {
+                layer.table = file::read(&self.home)?.1;
+            }
+        }
+        Self::from_layers(self.home.clone(), layers)
+    }
+
     /// A configuration without file and flags. `home` is taken as it is and should be absolute.
     #[must_use]
     pub fn for_test(home: PathBuf) -> Self {
@@ -255,6 +273,7 @@ impl Config {
             model: root.text("model")?,
             model_provider: read_provider_id(&mut root, &model_providers)?,
             model_providers,
+            mcp_servers: mcp::read_servers(&mut root, &mut unknown)?,
             model_reasoning_effort: root.text("model_reasoning_effort")?,
             model_context_window: root.integer("model_context_window", 1..=i64::MAX)?,
             model_auto_compact_token_limit: root.integer("model_auto_compact_token_limit", 1..=i64::MAX)?,

@@ -175,6 +175,8 @@ pub struct McpServerStatus {
     pub name: String,
     /// What it says about itself; opaque.
     pub server_info: Option<Value>,
+    /// What it can do; opaque.
+    pub server_capabilities: Option<Value>,
     /// Its tools by name; opaque.
     pub tools: BTreeMap<String, Value>,
     /// Its resources; opaque.
@@ -184,13 +186,33 @@ pub struct McpServerStatus {
     /// Whether it is signed in to.
     pub auth_status: McpAuthStatus,
     /// Whether it is connected.
-    pub runtime_status: Option<String>,
+    pub runtime_status: Option<McpServerConnectionStatus>,
     /// Why its tools are not known.
     pub tools_error: Option<String>,
     /// Where it is, if it is reached by HTTP.
     pub http_origin: Option<String>,
     /// The plugin that it belongs to.
     pub plugin_id: Option<String>,
+}
+
+/// Whether an MCP server is connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum McpServerConnectionStatus {
+    /// Not needed yet.
+    NotStarted,
+    /// About to be.
+    Starting,
+    /// It is.
+    Connected,
+    /// It wants a sign-in.
+    AuthenticationRequired,
+    /// It could not be.
+    Failed,
+    /// It was let go before it was.
+    Cancelled,
+    /// The configuration switches it off.
+    Disabled,
 }
 
 /// How an MCP server is signed in to.

@@ -8,8 +8,9 @@ use super::StartError;
 use crate::agent::{CommandRules, Defaults};
 use crate::clock::Clock;
 use crate::config::{ApprovalPolicy, CommandLimits, Config, PROVIDER_OFFLINE, SandboxMode};
-use crate::exec::{Executor, ResourceLimits};
+use crate::exec::{Executor, ResourceLimits, Spawner};
 use crate::limits;
+use crate::mcp::{McpOwner, McpParts};
 use crate::model::{OFFLINE_MODEL, Providers};
 use crate::net::{ConnectionIds, NetInbox};
 use crate::proto::{self, AskForApproval, SandboxPolicy, SessionSource};
@@ -97,9 +98,10 @@ impl Assembly {
             clock: clock.clone(),
             events: events.clone(),
             models: Providers::new(config, &|name| std::env::var(name).ok()),
-            spawner,
             rules: Arc::new(CommandRules::below(&config.data_dir)),
             sandbox: sandbox.clone(),
+            mcp: mcp(config, cwd, clock, &spawner, &events),
+            spawner,
             on_drain: Box::new(on_drain),
         };
         let facts = facts(config, cwd, source);
@@ -141,6 +143,24 @@ impl Assembly {
             _parts: (self.processor, self.executor, self.sandbox_worker, self.store, self.timer_worker),
         }
     }
+}
+
+fn mcp(config: &Config, cwd: &str, clock: &Clock, spawner: &Spawner, events: &EventSender) -> McpOwner {
+    let events = events.clone();
+    let known = config.clone();
+    McpOwner::new(
+        config.mcp_servers.clone(),
+        McpParts {
+            cwd: cwd.into(),
+            clock: clock.clone(),
+            spawner: spawner.clone(),
+            told: Box::new(move |start| events.tell(Event::McpStart(start))),
+            reload: Box::new(move || match known.reloaded() {
+                Ok(config) => Ok(config.mcp_servers),
+                Err(error) => Err(error.to_string()),
+            }),
+        },
+    )
 }
 
 fn facts(config: &Config, cwd: &str, source: SessionSource) -> Facts {

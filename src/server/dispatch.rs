@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::handlers::{
-    catalog, command_exec, diagnostics, fs, initialize, process, search, thread_family, thread_goal,
+    catalog, command_exec, diagnostics, fs, initialize, mcp, process, search, thread_family, thread_goal,
     thread_inject, thread_keep, thread_life, thread_lists, thread_queue, thread_search, thread_work, turns,
     watch,
 };
@@ -102,6 +102,7 @@ pub(super) const METHODS: &[Method] = &[
     method!(here "command/exec/resize" command_exec::resize),
     method!(here "command/exec/terminate" command_exec::terminate),
     method!(later "command/exec/write" command_exec::write),
+    method!(later "config/mcpServer/reload" mcp::reload),
     method!(here "config/read" catalog::config),
     method!(here "configRequirements/read" catalog::config_requirements),
     method!(here "experimentalFeature/list" catalog::experimental_features),
@@ -120,7 +121,9 @@ pub(super) const METHODS: &[Method] = &[
     method!(here "fuzzyFileSearch/sessionUpdate" search::update),
     method!(here "hooks/list" catalog::hooks),
     method!(later "initialize" initialize::initialize),
-    method!(here "mcpServerStatus/list" catalog::mcp_servers),
+    method!(later "mcpServer/resource/read" mcp::read_resource),
+    method!(later "mcpServer/tool/call" mcp::call_tool),
+    method!(later "mcpServerStatus/list" mcp::statuses),
     method!(here "model/list" catalog::models),
     method!(here "modelProvider/list" catalog::model_providers),
     method!(here "permissionProfile/list" catalog::permission_profiles),

@@ -7,6 +7,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use super::processor::Processor;
 use crate::agent::{EventSink, ListenerGone, ThreadId, TurnEvent};
 use crate::limits;
+use crate::mcp::StartStatus;
 use crate::net::{NetEvent, NetInbox};
 use crate::queue::{Inbox, InboxDrain};
 use crate::rpc::Answer;
@@ -21,6 +22,8 @@ pub enum Event {
     Answer(Answer),
     /// A worker is done; the rest has to run in the processor.
     Then(Box<dyn FnOnce(&mut Processor) + Send>),
+    /// An MCP server starts, or has started, or has not.
+    McpStart(StartStatus),
     /// How opening the store ended.
     StoreOpened(Result<(), StoreError>),
     /// What the sandbox can enforce has been tried out.

@@ -18,6 +18,7 @@ use crate::agent::{CommandRules, Encoded, ThreadId};
 use crate::clock::Clock;
 use crate::exec::Spawner;
 use crate::limits;
+use crate::mcp::McpOwner;
 use crate::model::Providers;
 use crate::net::{ConnectionId, InputEnd, NetEvent};
 use crate::proto::{Notification, ThreadStatus, ThreadStatusChanged};
@@ -45,6 +46,8 @@ pub struct Services {
     pub rules: Arc<CommandRules>,
     /// What commands are confined by.
     pub sandbox: SharedSandbox,
+    /// MCP servers. They end with the processor.
+    pub mcp: McpOwner,
     /// Called once when the server takes no new work any more.
     pub on_drain: Box<dyn Fn() + Send>,
 }
@@ -62,6 +65,8 @@ pub struct Processor {
     pub(super) files: Files,
     /// Who wants to know about the sandbox before it has been tried out.
     pub(super) awaiting_sandbox: Vec<Reply>,
+    /// Shared with each request that waits for MCP servers: they are counted by it.
+    pub(super) mcp_requests: Arc<()>,
     /// Workers of turns that have ended or are about to; kept until they have.
     pub(super) leaving: Vec<crate::sys::worker::Worker>,
 }
@@ -80,6 +85,7 @@ impl Processor {
             ending: Ending::new(drain_timeout),
             files: Files::default(),
             awaiting_sandbox: Vec::new(),
+            mcp_requests: Arc::new(()),
             leaving: Vec::new(),
         }
     }
@@ -138,6 +144,7 @@ impl Processor {
             Event::Turn(event) => self.on_turn_event(event),
             Event::Answer(answer) => answer.send(),
             Event::Then(then) => then(self),
+            Event::McpStart(start) => self.on_mcp_start(&start),
             Event::StoreOpened(outcome) => self.ending.store_opened(outcome),
             Event::SandboxKnown => self.on_sandbox_known(),
             Event::Signal(signal) => self.on_signal(signal),

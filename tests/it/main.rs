@@ -16,6 +16,8 @@ mod handshake;
 mod homes;
 mod kill;
 mod lists;
+mod mcp;
+mod mcp_server;
 mod model_http;
 mod pipe;
 mod proto_wire;

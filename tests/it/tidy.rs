@@ -18,6 +18,7 @@ const FLOORS: &[((u32, u32), &[&str])] = &[
     ((6, 1), &["net", "sandbox", "store", "patch", "files"]),
     ((6, 2), &["exec"]),
     ((7, 1), &["model"]),
+    ((7, 2), &["mcp"]),
     ((8, 1), &["agent"]),
     ((9, 1), &["server"]),
     ((10, 1), &["run"]),

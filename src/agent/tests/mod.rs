@@ -1,8 +1,8 @@
 //! Tests of the turn engine with a model that follows a script, and what they share.
 
+mod asking;
 mod commands;
 mod kinds;
-mod asking;
 mod loops;
 mod stopping;
 mod tools;

@@ -11,11 +11,11 @@ use crate::proto::{
     CollaborationModeListParams, CollaborationModeListResponse, ConfigReadParams, ConfigReadResponse,
     ConfigRequirementsReadResponse, ExperimentalFeatureListParams, ExperimentalFeatureListResponse,
     GetAccountParams, GetAccountRateLimitsResponse, GetAccountResponse, HooksListEntry, HooksListParams,
-    HooksListResponse, InputModality, ListMcpServerStatusParams, ListMcpServerStatusResponse, Model,
-    ModelListParams, ModelListResponse, ModelProviderListParams, ModelProviderListResponse,
-    ModelProviderSummary, NoParams, PathError, PermissionProfileListParams, PermissionProfileListResponse,
-    PermissionProfileSummary, ProviderSettings, RateLimitSnapshot, ReasoningEffort, ReasoningEffortOption,
-    SandboxMode, SkillMetadata, SkillScope, SkillsListEntry, SkillsListParams, SkillsListResponse,
+    HooksListResponse, InputModality, Model, ModelListParams, ModelListResponse, ModelProviderListParams,
+    ModelProviderListResponse, ModelProviderSummary, NoParams, PathError, PermissionProfileListParams,
+    PermissionProfileListResponse, PermissionProfileSummary, ProviderSettings, RateLimitSnapshot,
+    ReasoningEffort, ReasoningEffortOption, SandboxMode, SkillMetadata, SkillScope, SkillsListEntry,
+    SkillsListParams, SkillsListResponse,
 };
 use crate::rpc::{Reply, RpcError};
 
@@ -211,15 +211,6 @@ pub(in crate::server) fn hooks(
 fn folders(processor: &Processor, asked: Vec<String>) -> impl Iterator<Item = String> {
     let own = asked.is_empty().then(|| processor.facts.defaults.cwd.clone());
     own.into_iter().chain(asked)
-}
-
-/// `mcpServerStatus/list`: none.
-pub(in crate::server) fn mcp_servers(
-    _: &mut Processor,
-    _: Caller,
-    _: ListMcpServerStatusParams,
-) -> Result<ListMcpServerStatusResponse, RpcError> {
-    Ok(ListMcpServerStatusResponse { data: Vec::new(), next_cursor: None })
 }
 
 /// `experimentalFeature/list`: none.

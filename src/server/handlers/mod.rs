@@ -6,6 +6,7 @@ mod command_input;
 pub(super) mod diagnostics;
 pub(super) mod fs;
 pub(super) mod initialize;
+pub(super) mod mcp;
 pub(super) mod process;
 pub(super) mod search;
 pub(super) mod thread_family;

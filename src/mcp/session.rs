@@ -1,0 +1,160 @@
+//! A server that has said who it is: the handshake, its lists, its calls. Runs on the OS thread of whoever
+//! asks.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::CallError;
+use super::stdio::Pipe;
+use super::wire::REVISION;
+use crate::clock::Monotonic;
+use crate::limits::{MCP_LIST_MAX, MCP_PAGES_MAX};
+use crate::model::Cancel;
+use crate::sync::lock;
+
+/// A tool as its server describes it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServerTool {
+    /// Its name there.
+    pub name: String,
+    /// The whole description, as it is shown to clients.
+    pub definition: Value,
+}
+
+/// A connection that has been opened.
+pub(super) struct Session {
+    pipe: Pipe,
+    /// What it said of itself: `serverInfo`, `capabilities`, `instructions`.
+    pub(super) hello: Value,
+    tools: Mutex<Vec<ServerTool>>,
+    pub(super) ready_at: Monotonic,
+}
+
+impl ServerTool {
+    /// None if it is no tool.
+    pub(super) fn new(definition: Value) -> Option<Self> {
+        let name = definition.get("name")?.as_str()?.to_owned();
+        definition.get("inputSchema")?.as_object()?;
+        Some(Self { name, definition })
+    }
+
+    /// What it does, for the model.
+    #[must_use]
+    pub fn description(&self) -> &str {
+        self.definition.get("description").and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// JSON schema of its arguments.
+    #[must_use]
+    pub fn input_schema(&self) -> &Value {
+        &self.definition["inputSchema"]
+    }
+
+    /// Whether it says that it changes nothing.
+    #[must_use]
+    pub fn read_only_hint(&self) -> Option<bool> {
+        self.definition.get("annotations")?.get("readOnlyHint")?.as_bool()
+    }
+}
+
+impl Session {
+    /// The handshake, and the list of tools, all within one timeout each.
+    pub(super) fn open(
+        pipe: Pipe,
+        within: Duration,
+        now: impl Fn() -> Monotonic,
+        cancel: &Cancel,
+    ) -> Result<Session, CallError> {
+        let hello = json!({
+            "protocolVersion": REVISION,
+            "capabilities": {},
+            "clientInfo": { "name": "app-server", "version": env!("CARGO_PKG_VERSION") },
+        });
+        let hello = pipe.request("initialize", &hello, within, cancel)?;
+        if !hello.is_object() {
+            return Err(CallError::Malformed("the answer to `initialize` is no object".to_owned()));
+        }
+        pipe.notify("notifications/initialized", /*params*/ None);
+        let session = Session { pipe, hello, tools: Mutex::default(), ready_at: now() };
+        session.list_tools(within, cancel)?;
+        Ok(session)
+    }
+
+    /// Its tools; asked for again if it said that they changed. If that fails, those of before.
+    pub(super) fn tools(&self, within: Duration, cancel: &Cancel) -> Vec<ServerTool> {
+        if self.pipe.take_tools_changed()
+            && let Err(error) = self.list_tools(within, cancel)
+        {
+            tracing::debug!(%error, "an MCP server changed its tools, but does not list them");
+        }
+        lock(&self.tools).clone()
+    }
+
+    fn list_tools(&self, within: Duration, cancel: &Cancel) -> Result<(), CallError> {
+        let listed = match self.has("tools") {
+            true => self.list("tools/list", "tools", within, cancel)?,
+            false => Vec::new(),
+        };
+        *lock(&self.tools) = listed.into_iter().filter_map(ServerTool::new).collect();
+        Ok(())
+    }
+
+    /// Its resources and templates of them; what it does not have is empty.
+    pub(super) fn resources(&self, within: Duration, cancel: &Cancel) -> (Vec<Value>, Vec<Value>) {
+        if !self.has("resources") {
+            return Default::default();
+        }
+        let list = |method, key| self.list(method, key, within, cancel).unwrap_or_default();
+        (list("resources/list", "resources"), list("resources/templates/list", "resourceTemplates"))
+    }
+
+    pub(super) fn request(
+        &self,
+        method: &str,
+        params: &Value,
+        within: Duration,
+        cancel: &Cancel,
+    ) -> Result<Value, CallError> {
+        self.pipe.request(method, params, within, cancel)
+    }
+
+    /// Why it can no longer be asked, if so.
+    pub(super) fn gone(&self) -> Option<String> {
+        self.pipe.gone()
+    }
+
+    pub(super) fn close(&self, why: &str) {
+        self.pipe.close(why);
+    }
+
+    fn has(&self, capability: &str) -> bool {
+        self.hello.get("capabilities").is_some_and(|all| all.get(capability).is_some())
+    }
+
+    /// All pages of a list.
+    fn list(
+        &self,
+        method: &str,
+        key: &str,
+        within: Duration,
+        cancel: &Cancel,
+    ) -> Result<Vec<Value>, CallError> {
+        let mut entries = Vec::new();
+        let mut params = json!({});
+        for _ in 0..MCP_PAGES_MAX {
+            let mut page = self.pipe.request(method, &params, within, cancel)?;
+            let Some(Value::Array(listed)) = page.get_mut(key).map(Value::take) else {
+                return Err(CallError::Malformed(format!("the answer to `{method}` has no `{key}`")));
+            };
+            entries.extend(listed);
+            match page.get_mut("nextCursor").map(Value::take) {
+                Some(cursor @ Value::String(_)) if entries.len() < MCP_LIST_MAX => params["cursor"] = cursor,
+                _ => break,
+            }
+        }
+        entries.truncate(MCP_LIST_MAX);
+        Ok(entries)
+    }
+}
