@@ -20,6 +20,7 @@ use super::items;
 use super::stop::Stop;
 use super::stream::Open;
 use super::teller::Teller;
+use super::tools::mcp::tools as mcp_tools;
 use super::tools::{ToolContext, Toolbox, client_tools};
 use super::turn::{NewInput, TurnWork};
 use super::usage;
@@ -200,6 +201,11 @@ impl Engine {
     }
 
     fn talk(&mut self) -> Result<(), Stop> {
+        if let Some(mcp) = &self.work.mcp {
+            // Servers may have to be started for it; the turn was told of by now, and can be interrupted.
+            self.tools.add(mcp_tools(mcp, &self.context.cancel));
+            self.request.tools = self.tools.specs();
+        }
         if self.work.compact_first {
             self.compact()?;
         } else {

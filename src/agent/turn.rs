@@ -16,6 +16,7 @@ use super::work::TurnKind;
 use crate::clock::Clock;
 use crate::exec::Spawner;
 use crate::limits;
+use crate::mcp::Mcp;
 use crate::model::ModelClient;
 use crate::proto::{ThreadTokenUsage, UserInput};
 use crate::queue::{Mailbox, Undelivered};
@@ -62,6 +63,8 @@ pub struct TurnWork {
     pub terminals: Arc<Terminals>,
     /// What clients have allowed in this thread.
     pub approvals: Approvals,
+    /// Servers whose tools it has too.
+    pub mcp: Option<Mcp>,
     /// Where it is written down.
     pub store: StoreHandle,
     /// Who answers.

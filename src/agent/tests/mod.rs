@@ -4,6 +4,7 @@ mod asking;
 mod commands;
 mod kinds;
 mod loops;
+mod mcp;
 mod stopping;
 mod tools;
 
@@ -17,6 +18,7 @@ use uuid::Uuid;
 use super::*;
 use crate::clock::Clock;
 use crate::exec::{Executor, Spawner};
+use crate::mcp::McpOwner;
 use crate::model::{
     Cancel, InputItem, ModelClient, ModelError, ModelEvent, ModelRequest, ModelStream, Role, ToolCall,
     ToolInput, Usage,
@@ -120,15 +122,17 @@ pub(super) fn calls(call_id: &str, tool: &str, arguments: &str) -> Step {
 pub(super) struct Bench {
     pub(super) store: StoreHandle,
     pub(super) clock: Clock,
-    timer: TimerHandle,
+    pub(super) timer: TimerHandle,
     pub(super) thread_id: ThreadId,
     pub(super) tools: Vec<Arc<dyn Tool>>,
     pub(super) settings: Settings,
     pub(super) compact_at_tokens: Option<i64>,
     pub(super) terminals: Arc<Terminals>,
     approvals: Approvals,
-    spawner: Spawner,
+    pub(super) spawner: Spawner,
     pub(super) dir: PathBuf,
+    // Before the executor, which waits for its processes.
+    pub(super) mcp: Option<McpOwner>,
     _workers: (Executor, StoreWorker, TimerWorker),
 }
 
@@ -180,6 +184,7 @@ impl Bench {
             spawner,
             dir,
             _workers,
+            mcp: None,
         }
     }
 
@@ -205,6 +210,7 @@ impl Bench {
             output_schema: None,
             used_before: ThreadTokenUsage::default(),
             tools: self.tools.clone(),
+            mcp: self.mcp.as_ref().map(|owner| owner.servers().clone()),
             store: self.store.clone(),
             model,
             sink: Arc::new(Told(told)),

@@ -4,6 +4,7 @@ mod apply_patch;
 mod client;
 mod exec;
 mod image;
+pub(super) mod mcp;
 mod permit;
 mod plan;
 mod report;

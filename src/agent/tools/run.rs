@@ -47,14 +47,19 @@ type Outcome = Result<ToolOutput, Stop>;
 impl Toolbox {
     /// The tools of every turn and `more`; of two with the same name the first counts.
     pub(in crate::agent) fn new(more: &[Arc<dyn Tool>]) -> Self {
-        let mut tools: Vec<(String, Arc<dyn Tool>)> = Vec::new();
-        for tool in built_in().into_iter().chain(more.iter().cloned()) {
+        let mut toolbox = Self { tools: Vec::new() };
+        toolbox.add(built_in().into_iter().chain(more.iter().cloned()));
+        toolbox
+    }
+
+    /// More tools; those whose names are taken already are left out.
+    pub(in crate::agent) fn add(&mut self, more: impl IntoIterator<Item = Arc<dyn Tool>>) {
+        for tool in more {
             let name = tool.spec().name().to_owned();
-            if tools.iter().all(|(known, _)| *known != name) {
-                tools.push((name, tool));
+            if self.find(&name).is_none() {
+                self.tools.push((name, tool));
             }
         }
-        Self { tools }
     }
 
     /// What the model is told of them.

@@ -125,6 +125,7 @@ pub(super) fn launch(processor: &mut Processor, launch: Launch) {
         spawner: processor.services.spawner.clone(),
         terminals: Arc::clone(&thread.terminals),
         approvals: thread.approvals.clone(),
+        mcp: Some(processor.services.mcp.servers().clone()).filter(|mcp| !mcp.is_empty()),
         store: thread.store.clone(),
         model,
         sink: processor.services.events.turn_sink(),
