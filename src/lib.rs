@@ -42,6 +42,7 @@
 //! | `mcp-call` | 1 per request that waits for MCP servers | [`server`]: asks them | they answered, or the timeout passed |
 //! | `exec-spawn`, `exec-io` | 1 more each once an MCP server was started | the same for [`mcp`] servers | the processor has ended |
 //! | `tool-N` | 0 to `TURN_TOOLS_AT_ONCE` - 1 per running turn | calls of one answer that run side by side | the calls are done |
+//! | `cmd-N` | 1 per running command of an agent | tells what the command says, and its end | the command has ended |
 //!
 //! All are joined when their owner lets go; at the end of the process with a deadline, and who is late is
 //! named in the log.
