@@ -2,6 +2,7 @@
 
 mod agenda;
 mod asking;
+mod asking_end;
 mod capabilities;
 mod command_exec;
 mod command_life;
