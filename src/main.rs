@@ -12,14 +12,15 @@ fn main() -> ExitCode {
     }
     // Before the first worker: each would get a share of memory of its own.
     sys::memory::tune_allocator();
-    let log = obs::log::init(std::env::var("RUST_LOG").ok().as_deref());
+    let log = obs::log::init(&obs::log::Wanted::of_environment());
     let outcome = cli::parse(std::env::args_os().skip(1)).and_then(run::run);
     // Log lines go first: the last line on stderr is what ended the process.
     let _ = log.flush(limits::LOG_FLUSH_DEADLINE);
     match outcome {
         Ok(exit) => ExitCode::from(exit.code()),
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "app-server: {error}");
+            let text = obs::log::for_people(&format!("app-server: {error}\n"));
+            let _ = std::io::stderr().write_all(text.as_bytes());
             ExitCode::from(error.exit().code())
         }
     }

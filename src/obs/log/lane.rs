@@ -11,9 +11,10 @@ use rustix::event::{PollFd, PollFlags, poll};
 use tracing::Level;
 
 use super::TARGET;
-use super::line::Line;
+use super::format::Format;
 use crate::clock::{Clock, Wait};
 use crate::limits::STACK_BYTES_IO;
+use crate::obs::metrics::values::LOG_DROPPED;
 use crate::sync::lock;
 use crate::sys::worker::Worker;
 
@@ -37,6 +38,7 @@ pub(super) struct Lane {
     is_running: AtomicBool,
     state: Mutex<State>,
     clock: Clock,
+    format: Format,
 }
 
 enum State {
@@ -57,7 +59,7 @@ impl fmt::Debug for Lane {
 
 impl Lane {
     /// A lane for `lines` lines to what `open` opens.
-    pub(super) fn new(lines: usize, open: OpenSink, clock: Clock) -> Arc<Self> {
+    pub(super) fn new(lines: usize, format: Format, open: OpenSink, clock: Clock) -> Arc<Self> {
         let (sender, entries) = bounded(lines);
         Arc::new(Self {
             entries: sender,
@@ -65,23 +67,30 @@ impl Lane {
             is_running: AtomicBool::new(false),
             state: Mutex::new(State::Idle { entries, open }),
             clock,
+            format,
         })
     }
 
-    /// Unix time in milliseconds.
-    pub(super) fn wall_ms(&self) -> i64 {
-        self.clock.wall_ms()
+    /// How its lines look.
+    pub(super) fn format(&self) -> Format {
+        self.format
+    }
+
+    /// The time.
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// Logs a text past the filter.
     pub(super) fn say(&self, level: Level, target: &str, text: &str) {
-        self.offer(say(&self.clock, level, target, text));
+        self.offer(self.format.say(self.clock.wall_ms(), level, target, &text));
     }
 
     /// Puts a line into the lane, or counts it as dropped.
     pub(super) fn offer(&self, line: String) {
         if let Err(TrySendError::Full(_)) = self.entries.try_send(Entry::Line(line)) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
+            LOG_DROPPED.add_one();
         }
         if !self.is_running.load(Ordering::Acquire) {
             self.start();
@@ -103,6 +112,7 @@ impl Lane {
             sink: open(),
             dropped: Arc::clone(&self.dropped),
             clock: self.clock.clone(),
+            format: self.format,
         };
         if let Ok(worker) = Worker::spawn("log", STACK_BYTES_IO, move || writing.run()) {
             *state = State::Running(worker);
@@ -148,6 +158,7 @@ struct Writing {
     sink: Box<dyn Write + Send>,
     dropped: Arc<AtomicU64>,
     clock: Clock,
+    format: Format,
 }
 
 impl Writing {
@@ -176,7 +187,7 @@ impl Writing {
             0 => {}
             count => {
                 let text = format!("{count} log lines were dropped, because stderr is slow");
-                self.write(&say(&self.clock, Level::WARN, TARGET, &text));
+                self.write(&self.format.say(self.clock.wall_ms(), Level::WARN, TARGET, &text));
             }
         }
     }
@@ -185,13 +196,6 @@ impl Writing {
         // A stderr that is closed is no reason to do anything else: there is nobody to tell.
         let _ = self.sink.write_all(line.as_bytes());
     }
-}
-
-fn say(clock: &Clock, level: Level, target: &str, text: &str) -> String {
-    let mut line = Line::begin(clock.wall_ms(), &level, target);
-    // A line takes what it is given.
-    let _ = fmt::Write::write_str(&mut line, text);
-    line.end()
 }
 
 /// The process's stderr.

@@ -1,4 +1,4 @@
-//! An event as one line of text: `TIME LEVEL [WORKER] TARGET: MESSAGE KEY=VALUE …`.
+//! An event as one line of text: `TIME LEVEL [WORKER] SPANS TARGET: MESSAGE KEY=VALUE …`.
 //!
 //! Whatever a client's text holds, it stays one line: control characters are written as escapes, and what is
 //! too long is cut.
@@ -9,6 +9,7 @@ use std::thread;
 use tracing::Level;
 use tracing::field::{Field, Visit};
 
+use super::spans::{OpenSpan, Value};
 use crate::limits::LOG_LINE_BYTES_MAX;
 
 /// A line in the making. Writing to it never fails.
@@ -19,14 +20,28 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// A line with its time (Unix, milliseconds), level, worker and target.
-    pub(super) fn begin(wall_ms: i64, level: &Level, target: &str) -> Self {
+    /// A line with its time (Unix, milliseconds), level, worker, spans (outermost first) and target.
+    pub(super) fn begin(wall_ms: i64, level: &Level, spans: &[&OpenSpan], target: &str) -> Self {
         let mut line = Self { text: String::with_capacity(128), cut: 0 };
-        let current = thread::current();
-        let worker = current.name().unwrap_or("?");
         // A line takes what it is given.
-        let _ = write!(line, "{} {level:>5} [{worker}] {target}: ", Rfc3339(wall_ms));
+        let _ = write!(line, "{} {level:>5} [{}] ", Rfc3339(wall_ms), worker_name());
+        for span in spans {
+            line.span(span);
+        }
+        let _ = write!(line, "{target}: ");
         line
+    }
+
+    fn span(&mut self, span: &OpenSpan) {
+        let _ = write!(self, "{}", span.name);
+        for (at, (name, value)) in span.fields.iter().enumerate() {
+            let gap = if at == 0 { "{" } else { " " };
+            let _ = match value {
+                Value::Bare(text) => write!(self, "{gap}{name}={text}"),
+                Value::Text(text) => write!(self, "{gap}{name}={text:?}"),
+            };
+        }
+        let _ = write!(self, "{}: ", if span.fields.is_empty() { "" } else { "}" });
     }
 
     /// Takes an event's fields: the message as it is, the others as `key=value`.
@@ -71,6 +86,11 @@ impl Write for Line {
         self.cut += rest.len();
         Ok(())
     }
+}
+
+/// The name of the worker that logs.
+pub(super) fn worker_name() -> String {
+    thread::current().name().unwrap_or("?").to_owned()
 }
 
 /// Control characters can end a line or steer a terminal, and so can the two separators of Unicode.
@@ -185,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_long_text_is_cut_at_a_character_and_counted() {
-        let mut line = Line::begin(/*wall_ms*/ 0, &Level::WARN, "t");
+        let mut line = Line::begin(/*wall_ms*/ 0, &Level::WARN, &[], "t");
         write!(line, "{}\nmore", "ä".repeat(LOG_LINE_BYTES_MAX)).unwrap();
         let text = line.end();
         assert!(text.len() < LOG_LINE_BYTES_MAX + 40, "{}", text.len());

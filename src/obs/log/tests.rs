@@ -69,8 +69,13 @@ impl Write for Gated {
 
 /// What `events` write with a filter, at 2024-02-29 12:34:56.789.
 fn logged(filter: &str, events: impl FnOnce()) -> String {
+    logged_as(Format::Text, filter, events)
+}
+
+fn logged_as(format: Format, filter: &str, events: impl FnOnce()) -> String {
     let written = Written::default();
-    let lane = Lane::new(LOG_LINES, written.open(), Clock::simulated(/*wall_start_ms*/ 1_709_210_096_789));
+    let lane =
+        Lane::new(LOG_LINES, format, written.open(), Clock::simulated(/*wall_start_ms*/ 1_709_210_096_789));
     let subscriber = subscriber(&lane, Filter::parse(Some(filter)));
     subscriber::with_default(subscriber, events);
     lane.end(PATIENCE);
@@ -96,6 +101,60 @@ fn a_line_has_time_level_worker_target_message_and_fields() {
          2024-02-29T12:34:56.789Z ERROR [{worker}] t: failed: why\n"
     );
     assert_eq!(text, wanted);
+}
+
+#[test]
+fn in_json_a_line_is_an_object_with_the_spans_and_the_ids_of_the_trace() {
+    let text = logged_as(Format::Json, "info", || {
+        let outer = tracing::info_span!(target: "t", "outer", trace_id = "aa", span_id = "bb");
+        let _in_outer = outer.enter();
+        let inner = tracing::info_span!(target: "t", "inner", trace_id = "aa", span_id = "cc",
+            parent_span_id = "bb", number = 7, late = tracing::field::Empty);
+        inner.record("late", "x");
+        let _in_inner = inner.enter();
+        warn!(target: "t", size = 3, open = true, "said \"so\"\n\u{2028}{}", "z".repeat(9000));
+    });
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let messages: Vec<&str> = lines.iter().filter_map(|line| line["fields"]["message"].as_str()).collect();
+    assert_eq!((messages[0], messages[1], messages[3], messages[4]), ("new", "new", "close", "close"));
+    let said = &lines[2];
+    assert_eq!(said["timestamp"], "2024-02-29T12:34:56.789Z");
+    assert_eq!((&said["level"], &said["target"]), (&"WARN".into(), &"t".into()));
+    assert_eq!((&said["fields"]["size"], &said["fields"]["open"]), (&3.into(), &true.into()));
+    let message = said["fields"]["message"].as_str().expect("text");
+    assert!(message.starts_with("said \"so\"\n\u{2028}zzz") && message.ends_with("more bytes)"));
+    assert_eq!((&said["trace_id"], &said["span_id"]), (&"aa".into(), &"cc".into()));
+    assert_eq!(said["parent_span_id"], "bb");
+    let inner = serde_json::json!({"trace_id": "aa", "span_id": "cc", "parent_span_id": "bb", "number": 7,
+        "late": "x", "name": "inner"});
+    assert_eq!(said["span"], inner);
+    assert_eq!(said["spans"][0]["name"], "outer");
+    assert!(lines[3]["fields"]["time.busy"].is_string(), "{}", lines[3]);
+}
+
+#[test]
+fn in_text_the_spans_stand_before_the_target() {
+    let text = logged("info", || {
+        let span = tracing::info_span!(target: "t", "outer", trace_id = "aa", number = 7);
+        let _entered = span.enter();
+        tracing::info!(target: "u", "said");
+    });
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].ends_with(r#"] outer{trace_id="aa" number=7}: t: new"#), "{text}");
+    assert!(lines[1].ends_with(r#"] outer{trace_id="aa" number=7}: u: said"#), "{text}");
+    assert!(lines[2].contains("t: close time.busy=0ns time.idle=0ns"), "{text}");
+}
+
+#[test]
+fn what_is_for_people_is_an_object_a_line_in_json() {
+    let text = for_people_as(Format::Json, "one\n  two: ws://x\n\n", &Clock::simulated(/*wall_start_ms*/ 0));
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    assert_eq!(lines.len(), 2);
+    assert_eq!(lines[1]["fields"]["message"], "two: ws://x");
+    let clock = Clock::simulated(/*wall_start_ms*/ 0);
+    assert_eq!(for_people_as(Format::Text, "one\n", &clock), "one\n");
 }
 
 #[test]
@@ -128,7 +187,12 @@ fn a_full_lane_drops_and_counts_and_nobody_waits() {
     let written = Written::default();
     let (open_gate, gate) = bounded::<()>(0);
     let (at_gate, sink_is_at_gate) = bounded(1);
-    let lane = Lane::new(LINES, written.open_behind(&gate, &at_gate), Clock::simulated(/*wall_start_ms*/ 0));
+    let lane = Lane::new(
+        LINES,
+        Format::Text,
+        written.open_behind(&gate, &at_gate),
+        Clock::simulated(/*wall_start_ms*/ 0),
+    );
     lane.offer("in the write\n".to_owned());
     sink_is_at_gate.recv_timeout(PATIENCE).expect("the sink is reached");
     for number in 0..LINES + 3 {
@@ -148,7 +212,7 @@ fn a_blocked_stderr_costs_the_deadline_and_no_more() {
     let written = Written::default();
     let (open_gate, gate) = bounded::<()>(0);
     let (at_gate, sink_is_at_gate) = bounded(1);
-    let lane = Lane::new(/*lines*/ 2, written.open_behind(&gate, &at_gate), Clock::real());
+    let lane = Lane::new(/*lines*/ 2, Format::Text, written.open_behind(&gate, &at_gate), Clock::real());
     lane.offer("stuck\n".to_owned());
     sink_is_at_gate.recv_timeout(PATIENCE).expect("the sink is reached");
     assert!(!lane.flush(Duration::from_millis(1)));
@@ -169,7 +233,7 @@ fn a_closed_stderr_is_no_harm() {
             Ok(())
         }
     }
-    let lane = Lane::new(/*lines*/ 2, Box::new(|| Box::new(Closed)), Clock::real());
+    let lane = Lane::new(/*lines*/ 2, Format::Text, Box::new(|| Box::new(Closed)), Clock::real());
     for _ in 0..10 {
         lane.offer("lost\n".to_owned());
         assert!(lane.flush(PATIENCE), "the worker goes on");
@@ -179,7 +243,8 @@ fn a_closed_stderr_is_no_harm() {
 
 #[test]
 fn without_a_line_there_is_no_worker() {
-    let lane = Lane::new(/*lines*/ 2, Box::new(|| panic!("opened for nothing")), Clock::real());
+    let lane =
+        Lane::new(/*lines*/ 2, Format::Text, Box::new(|| panic!("opened for nothing")), Clock::real());
     let quiet = subscriber(&lane, Filter::parse(/*text*/ None));
     subscriber::with_default(quiet, || debug!("not wanted"));
     assert!(lane.flush(Duration::ZERO));
@@ -200,7 +265,7 @@ const CHILD: &str = "APP_SERVER_TEST_LOG_CHILD";
 #[test]
 fn the_log_of_a_process() {
     let Some(task) = std::env::var_os(CHILD) else { return };
-    let _guard = init(Some("info,nonsense=x=y"));
+    let _guard = init(&Wanted { filter: Some("info,nonsense=x=y".to_owned()), ..Wanted::default() });
     if task == "panic" {
         let worker = Worker::spawn("unlucky", STACK_BYTES_IO, || panic!("first line\nsecond line"));
         worker.expect("a worker starts").join();
