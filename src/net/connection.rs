@@ -18,6 +18,7 @@ use super::upgrade::{Route, route, switching};
 use super::ws_reader::{ReadEnd, WsReader, shutting_down};
 use super::{Admission, InputEnd, NetEvent, Opened, ws_writer};
 use crate::limits;
+use crate::obs::metrics::values::CONNECTIONS_REFUSED;
 use crate::queue::{Closing, InboxPort, Outbox, OutboxDrain, OutboxLimits, Overflow};
 use crate::sys::worker::Worker;
 
@@ -94,6 +95,7 @@ impl Connection {
         };
         let answer = match decide(door, &head, is_surplus) {
             Route::Answer(answer) => answer,
+            Route::Metrics => super::metrics::answer(door, &head),
             Route::Upgrade(accept) => match serve(door, link, &accept, leftover, self.peer) {
                 Ok(()) => return,
                 Err(answer) => answer,
@@ -107,12 +109,16 @@ impl Connection {
 fn decide(door: &Door, head: &Head, is_surplus: bool) -> Route {
     match route(head, door.readiness.phase()) {
         Route::Answer(answer) => Route::Answer(answer),
-        Route::Upgrade(accept) => {
+        // Numbers say what others do, so they are for those who may do it themselves.
+        route @ (Route::Metrics | Route::Upgrade(_)) => {
             let now_s = door.timer.clock().wall_ms() / 1000;
             match door.auth.check(&head.authorization, now_s) {
                 Err(answer) => Route::Answer(answer),
-                Ok(()) if is_surplus => Route::Answer(full()),
-                Ok(()) => Route::Upgrade(accept),
+                Ok(()) if is_surplus => {
+                    CONNECTIONS_REFUSED.add_one();
+                    Route::Answer(full())
+                }
+                Ok(()) => route,
             }
         }
     }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::auth::Authenticator;
 use super::link::Link;
 use super::listener::Wiring;
+use super::metrics::Scrape;
 use super::readiness::Readiness;
 use super::ws_reader::shutting_down;
 use super::{ConnectionId, ConnectionIds, NetInbox, Transport};
@@ -31,6 +32,7 @@ pub(crate) struct Door {
     pub(crate) ids: ConnectionIds,
     pub(crate) timer: TimerHandle,
     pub(crate) readiness: Readiness,
+    pub(crate) scrape: Scrape,
     taken: Arc<AtomicUsize>,
     open: Mutex<HashMap<ConnectionId, Open>>,
     changed: Condvar,
@@ -53,7 +55,7 @@ pub(crate) struct Permit {
 
 impl Door {
     pub(crate) fn new(config: NetConfig, auth: Authenticator, transport: Transport, wiring: Wiring) -> Self {
-        let Wiring { inbox, ids, timer, readiness } = wiring;
+        let Wiring { inbox, ids, timer, readiness, scrape } = wiring;
         Self {
             config,
             auth,
@@ -62,6 +64,7 @@ impl Door {
             ids,
             timer,
             readiness,
+            scrape,
             taken: Arc::default(),
             open: Mutex::default(),
             changed: Condvar::new(),
@@ -102,6 +105,13 @@ impl Door {
     /// How many connections are open.
     pub(crate) fn count(&self) -> usize {
         lock(&self.open).len()
+    }
+
+    /// How many connections are open, and the bytes that wait for their clients.
+    pub(crate) fn queued(&self) -> (usize, usize) {
+        let open = lock(&self.open);
+        let outboxes = open.values().filter_map(|open| open.link.outbox());
+        (open.len(), outboxes.map(|outbox| outbox.bytes_queued()).sum())
     }
 
     /// Says goodbye to everyone behind what is queued for them (the end of a turn, perhaps), and waits until

@@ -11,14 +11,23 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     /// Further headers.
     pub(crate) headers: Vec<(&'static str, &'static str)>,
-    /// A short text for people; may be empty.
+    /// What the text is.
+    pub(crate) content_type: &'static str,
+    /// Its body; may be empty.
     pub(crate) text: String,
 }
 
 impl Answer {
     /// An answer without further headers.
     pub(crate) fn new(status: u16, text: impl Into<String>) -> Self {
-        Self { status, headers: Vec::new(), text: text.into() }
+        let content_type = "text/plain; charset=utf-8";
+        Self { status, headers: Vec::new(), content_type, text: text.into() }
+    }
+
+    /// The same with a body of another type.
+    pub(crate) fn of_type(mut self, content_type: &'static str) -> Self {
+        self.content_type = content_type;
+        self
     }
 
     /// The same with one more header.
@@ -33,7 +42,7 @@ impl Answer {
         let mut headers: Vec<Header> = Vec::new();
         headers.extend(header("Server", "app-server"));
         if !self.text.is_empty() {
-            headers.extend(header("Content-Type", "text/plain; charset=utf-8"));
+            headers.extend(header("Content-Type", self.content_type));
         }
         headers.extend(self.headers.iter().filter_map(|(name, value)| header(name, value)));
         let body = self.text.as_bytes();

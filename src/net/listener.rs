@@ -16,6 +16,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use super::accept::{Acceptor, spare};
 use super::auth::Authenticator;
 use super::door::Door;
+use super::metrics::Scrape;
 use super::readiness::Readiness;
 use super::unix::{self, SocketFile};
 use super::{ConnectionIds, NetInbox, Transport};
@@ -51,6 +52,8 @@ pub struct Wiring {
     pub timer: TimerHandle,
     /// For `/readyz`.
     pub readiness: Readiness,
+    /// What `/metrics` shows beside the listener's own numbers.
+    pub scrape: Scrape,
 }
 
 impl Listener {

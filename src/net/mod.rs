@@ -18,6 +18,7 @@ mod http;
 mod jwt;
 mod link;
 mod listener;
+mod metrics;
 mod readiness;
 pub mod stdio;
 mod unix;
@@ -26,6 +27,7 @@ mod ws_reader;
 mod ws_writer;
 
 pub use listener::{Listener, Wiring};
+pub use metrics::Scrape;
 pub use readiness::{Phase, Readiness};
 
 use std::sync::Arc;

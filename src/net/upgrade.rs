@@ -14,6 +14,8 @@ use super::readiness::Phase;
 pub(crate) enum Route {
     /// Here is the answer.
     Answer(Answer),
+    /// The numbers of the process.
+    Metrics,
     /// A well-formed request for a WebSocket; here is its `Sec-WebSocket-Accept`.
     Upgrade(String),
 }
@@ -27,6 +29,7 @@ pub(crate) fn route(head: &Head, phase: Phase) -> Route {
     match head.path() {
         "/readyz" => Route::Answer(probe(head, phase == Phase::Ready)),
         "/healthz" => Route::Answer(probe(head, /*good*/ true)),
+        "/metrics" => Route::Metrics,
         _ => match accept(head) {
             Ok(accept) => Route::Upgrade(accept),
             Err(answer) => Route::Answer(answer),
@@ -112,6 +115,7 @@ mod tests {
         match route(head, phase) {
             Route::Answer(answer) => answer.status,
             Route::Upgrade(_) => 101,
+            Route::Metrics => 200,
         }
     }
 

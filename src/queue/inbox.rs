@@ -72,6 +72,12 @@ impl<T> Inbox<T> {
         (Self { sender, bytes, messages_per_port }, drain)
     }
 
+    /// Messages that wait, of all connections.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.sender.len()
+    }
+
     /// A way in for one more connection.
     #[must_use]
     pub fn port(&self) -> InboxPort<T> {

@@ -5,10 +5,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use serde::Serialize;
+use tracing::Span;
 
 use super::encode::{error_response, response};
 use super::error::RpcError;
 use super::id::RequestId;
+use crate::clock::{Clock, Monotonic};
+use crate::obs::metrics::RequestStats;
+use crate::obs::trace::Context;
 use crate::queue::{Outbox, OutboxLimits, Overflow};
 
 /// How many requests of one connection are not answered yet.
@@ -23,6 +27,21 @@ impl OpenRequests {
     }
 }
 
+/// Whoever looks on while a request is worked on: the numbers of its method, and its span.
+#[derive(Debug)]
+pub struct Watch {
+    /// Where the outcome is counted.
+    pub stats: &'static RequestStats,
+    /// When it came.
+    pub since: Monotonic,
+    /// The time.
+    pub clock: Clock,
+    /// Its place in a trace.
+    pub trace: Context,
+    /// Its span in the log; open until the answer.
+    pub span: Span,
+}
+
 /// The right and the duty to answer one request. It travels to whoever does the work; if it is dropped
 /// unused, by a panic or a bug, the client gets an internal error instead of silence.
 #[derive(Debug)]
@@ -33,6 +52,7 @@ pub struct Reply {
     answered: bool,
     /// It is on its way into a queue that may have no room for it.
     queueing: bool,
+    watch: Option<Box<Watch>>,
 }
 
 /// An encoded answer on its way to the client. Workers encode, the processor sends, so that an answer keeps
@@ -44,6 +64,7 @@ pub struct Answer {
     message: Bytes,
     /// Its bytes are counted elsewhere, not in the outbox.
     held: bool,
+    is_result: bool,
 }
 
 impl Reply {
@@ -51,7 +72,26 @@ impl Reply {
     #[must_use]
     pub fn new(id: RequestId, outbox: Outbox, open: &OpenRequests) -> Self {
         open.0.fetch_add(1, Ordering::AcqRel);
-        Self { id, outbox, open: open.clone(), answered: false, queueing: false }
+        Self { id, outbox, open: open.clone(), answered: false, queueing: false, watch: None }
+    }
+
+    /// Has somebody look on.
+    #[must_use]
+    pub fn watched(mut self, watch: Watch) -> Self {
+        self.watch = Some(Box::new(watch));
+        self
+    }
+
+    /// The request's place in a trace, for what is done because of it.
+    #[must_use]
+    pub fn trace(&self) -> Option<&Context> {
+        self.watch.as_ref().map(|watch| &watch.trace)
+    }
+
+    /// The request's span; a disabled one if nobody looks on.
+    #[must_use]
+    pub fn span(&self) -> Span {
+        self.watch.as_ref().map_or_else(Span::none, |watch| watch.span.clone())
     }
 
     /// An answer that nobody waits for: the work was the server's own wish.
@@ -85,17 +125,18 @@ impl Reply {
 
     /// Encodes the outcome, on any worker.
     pub fn encode(self, outcome: Result<impl Serialize, RpcError>) -> Answer {
+        let is_result = outcome.is_ok();
         let message = match outcome {
             Ok(result) => response(&self.id, &result),
             Err(error) => error_response(Some(&self.id), &error),
         };
-        Answer { reply: self, message, held: false }
+        Answer { reply: self, message, is_result, held: false }
     }
 
     /// An answer that the worker has put together by itself; its bytes are counted and bounded by whoever
     /// made them, until the last copy of them is dropped.
     pub fn encoded_and_held(self, message: Bytes) -> Answer {
-        Answer { reply: self, message, held: true }
+        Answer { reply: self, message, is_result: true, held: true }
     }
 
     /// Answers, from the processor.
@@ -112,7 +153,7 @@ impl Reply {
 impl Answer {
     /// Puts the answer into the client's outbox.
     pub fn send(mut self) {
-        self.reply.answered = true;
+        self.reply.end(self.is_result);
         // Dropped means that the connection is gone: there is nobody left to answer.
         let message = std::mem::take(&mut self.message);
         if self.held {
@@ -123,9 +164,19 @@ impl Answer {
     }
 }
 
+impl Reply {
+    fn end(&mut self, is_result: bool) {
+        self.answered = true;
+        if let Some(Watch { stats, since, clock, .. }) = self.watch.as_deref() {
+            stats.record(clock.now().since(*since), is_result);
+        }
+    }
+}
+
 impl Drop for Reply {
     fn drop(&mut self) {
         if !self.answered {
+            self.end(/*is_result*/ false);
             let error = if self.queueing {
                 RpcError::overloaded()
             } else {
@@ -164,6 +215,34 @@ mod tests {
         answer.send();
         assert_eq!(open.count(), 0);
         assert_eq!(sent(&mut drain), [serde_json::json!({"id": 1, "result": "done"})]);
+    }
+
+    #[test]
+    fn who_looks_on_counts_each_request_once_however_it_ends() {
+        static STATS: RequestStats = RequestStats::new();
+        let (outbox, _drain) = outbox();
+        let clock = Clock::simulated(/*wall_start_ms*/ 0);
+        let ask = || {
+            let watch = Watch {
+                stats: &STATS,
+                since: clock.now(),
+                clock: clock.clone(),
+                trace: Context::root(),
+                span: Span::none(),
+            };
+            Reply::new(1.into(), outbox.clone(), &OpenRequests::default()).watched(watch)
+        };
+        let (first, second, third) = (ask(), ask(), ask());
+        clock.advance(std::time::Duration::from_secs(1));
+        first.send(Ok("done"));
+        second.refuse(RpcError::overloaded());
+        drop(third);
+        let mut page = crate::obs::metrics::Page::default();
+        crate::obs::metrics::add_requests(&mut page, [("m", &STATS)].into_iter());
+        let found = page.json();
+        assert_eq!(found["app_server_requests_total"], serde_json::json!({"m result": 1, "m error": 2}));
+        let took = &found["app_server_request_duration_seconds"]["m"];
+        assert_eq!(took, &serde_json::json!({"count": 3, "sumSeconds": 3.0}));
     }
 
     #[test]

@@ -12,10 +12,12 @@ use crate::exec::{Executor, ResourceLimits, Spawner};
 use crate::limits;
 use crate::mcp::{McpOwner, McpParts};
 use crate::model::{OFFLINE_MODEL, Providers};
-use crate::net::{ConnectionIds, NetInbox};
+use crate::net::{ConnectionIds, NetInbox, Scrape};
 use crate::proto::{self, AskForApproval, SandboxPolicy, SessionSource};
 use crate::sandbox::{self, SharedSandbox};
-use crate::server::{Event, EventSender, Events, Facts, Processor, ProviderFacts, Services, StopCause};
+use crate::server::{
+    Event, EventSender, Events, Facts, Processor, ProviderFacts, Services, StopCause, add_metrics,
+};
 use crate::store::StoreWorker;
 use crate::sys::worker::Worker;
 use crate::timer::{TimerHandle, TimerWorker};
@@ -34,6 +36,8 @@ pub struct Assembly {
     pub ids: ConnectionIds,
     /// What commands are confined by.
     pub sandbox: SharedSandbox,
+    /// All numbers of the process.
+    pub scrape: Scrape,
     /// Deadlines for transports.
     pub timer: TimerHandle,
     ended: Receiver<StopCause>,
@@ -104,6 +108,17 @@ impl Assembly {
             spawner,
             on_drain: Box::new(on_drain),
         };
+        let scrape = {
+            let (store, events, inbox) = (services.store.clone(), events.clone(), inbox.clone());
+            Scrape::new(move |page| {
+                add_metrics(page);
+                let waiting = "Messages of clients that wait for the processor.";
+                page.gauge("app_server_inbox_messages", waiting, inbox.waiting() as f64);
+                let waiting = "What workers have told and the processor has not heard.";
+                page.gauge("app_server_worker_events", waiting, events.waiting() as f64);
+                page.gauge("app_server_store_jobs", "Jobs that wait for the store.", store.queued() as f64);
+            })
+        };
         let facts = facts(config, cwd, source);
         let drain_timeout = config.server.drain_timeout;
         let (tell, ended) = bounded(1);
@@ -118,6 +133,7 @@ impl Assembly {
             events,
             ids: ConnectionIds::default(),
             sandbox,
+            scrape,
             timer,
             ended,
             processor,

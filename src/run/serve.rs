@@ -16,6 +16,7 @@ use crate::error::{Exit, StartError};
 use crate::limits;
 use crate::net::stdio::{Stdio, StdioConfig};
 use crate::net::{Listener, Phase, Readiness, Wiring};
+use crate::obs;
 use crate::proto::SessionSource;
 use crate::queue::{Closing, Outbox};
 use crate::server::{Event, EventSender, StopCause};
@@ -139,6 +140,7 @@ fn serve_network(config: &Config, net: NetConfig, door: Door) -> Result<Exit, St
         ids: assembly.ids.clone(),
         timer: assembly.timer.clone(),
         readiness: readiness.clone(),
+        scrape: assembly.scrape.clone(),
     };
     let listener = match door {
         Door::Passed(socket) => {
@@ -157,7 +159,7 @@ fn serve_network(config: &Config, net: NetConfig, door: Door) -> Result<Exit, St
     };
     readiness.set(Phase::Ready);
     // Who starts us reads the address from here; a closed stderr is no reason not to serve.
-    let _ = std::io::stderr().write_all(listener.banner().as_bytes());
+    let _ = std::io::stderr().write_all(obs::log::for_people(&listener.banner()).as_bytes());
     supervisor.ready();
     let ended = assembly.wait();
     drop(listener);

@@ -181,9 +181,13 @@ impl Processor {
     /// Answers one request, now or later.
     pub(super) fn dispatch(&mut self, connection: ConnectionId, request: Request) {
         let Some(session) = self.sessions.get(connection) else { return };
-        let reply = session.reply(request.id);
         let caller = Caller { connection };
         let at = METHODS.binary_search_by(|method| method.name.cmp(&request.method));
+        let trace = request.trace.as_deref();
+        let watch = self.watch(session, &request.id, &request.method, at.ok(), trace);
+        let span = watch.span.clone();
+        let _within = span.enter();
+        let reply = session.reply(request.id).watched(watch);
         match at {
             Ok(at) => {
                 let method = &METHODS[at];

@@ -112,6 +112,12 @@ impl EventSender {
         }
     }
 
+    /// How much waits for the processor.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.workers.len() + self.control.len()
+    }
+
     /// The sender as turns know it.
     #[must_use]
     pub fn turn_sink(&self) -> Arc<dyn EventSink> {

@@ -12,6 +12,7 @@ mod ending;
 mod event;
 mod files;
 mod handlers;
+mod observe;
 mod processor;
 mod replay;
 mod session;
@@ -20,6 +21,7 @@ mod unload;
 mod view;
 
 pub use event::{Event, EventSender, Events, QueueFull, StopCause};
+pub use observe::add_metrics;
 pub use processor::{Processor, Services};
 
 use crate::agent::Defaults;

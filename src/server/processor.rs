@@ -129,6 +129,7 @@ impl Processor {
                 drop(charges);
                 self.on_net(item);
             }
+            self.publish_gauges();
             if let Some(cause) = self.stop_cause() {
                 return cause;
             }

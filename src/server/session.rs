@@ -30,6 +30,8 @@ pub(super) struct Session {
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) name: String,
+    /// Its version.
+    pub(super) version: String,
     /// It asked for the experimental part of the protocol.
     pub(super) experimental: bool,
     /// It wants numbers on notifications, to get again what it misses.

@@ -9,6 +9,7 @@ use super::threads::LoadedThread;
 use crate::agent::ThreadId;
 use crate::limits;
 use crate::net::ConnectionId;
+use crate::obs::metrics::values::THREAD_UNLOADS;
 use crate::proto::{ThreadClosed, ThreadStatus};
 
 impl Processor {
@@ -91,6 +92,7 @@ impl Processor {
         if !self.let_go(id) {
             return;
         }
+        THREAD_UNLOADS.add_one();
         tracing::info!(thread = %id, why, "thread unloaded");
         self.broadcast_of(id, &ThreadClosed { thread_id: &id.to_string() });
     }

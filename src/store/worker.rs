@@ -19,7 +19,9 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError, bounded, s
 
 use super::database::{Access, Database};
 use super::error::{StoreError, StoreFull};
+use crate::clock::Clock;
 use crate::limits;
+use crate::obs::metrics::values::STORE_COMMIT_SECONDS;
 use crate::sys::worker::{Ended, Worker};
 
 /// The store's worker. Dropping it lets the worker finish what is queued, closes the database and waits for
@@ -94,7 +96,8 @@ impl StoreWorker {
             if let Err(error) = catch(|| on_open(told)) {
                 tracing::error!(%error, "what was to follow the store's opening failed");
             }
-            Serving { disk: opened, memory: None, commits, fill_later: false }.serve(&queue, &stopped);
+            Serving { disk: opened, memory: None, commits, fill_later: false, clock: Clock::real() }
+                .serve(&queue, &stopped);
         })?;
         Ok((Self { stop, worker }, handle))
     }
@@ -244,6 +247,8 @@ struct Serving {
     commits: Arc<AtomicU64>,
     /// The search index is not complete and could not be filled up just now.
     fill_later: bool,
+    /// Times the commits.
+    clock: Clock,
 }
 
 impl Serving {
@@ -322,8 +327,10 @@ impl Serving {
         };
         let mut group = Group::begin(database.as_mut().map_err(|error| error.clone()), &jobs);
         let told: Vec<Tell> = jobs.into_iter().map(|work| group.run(work)).collect();
+        let began = self.clock.now();
         let ended = group.end();
         if ended == Ok(true) {
+            STORE_COMMIT_SECONDS.record(self.clock.now().since(began));
             self.commits.fetch_add(1, Ordering::Relaxed);
         }
         let lost = ended.err();
@@ -446,8 +453,13 @@ mod tests {
                     .expect("there is room");
             }
             drop(stop);
-            let mut serving =
-                Serving { disk: Err(StoreError::Closed), memory: None, commits, fill_later: false };
+            let mut serving = Serving {
+                disk: Err(StoreError::Closed),
+                memory: None,
+                commits,
+                fill_later: false,
+                clock: Clock::real(),
+            };
             serving.serve(&queue, &stopped);
             assert!(results.try_iter().eq(0..=limits::STORE_BATCH));
         }

@@ -9,7 +9,9 @@ use std::time::Duration;
 use app_server::clock::Clock;
 use app_server::config::net::{Endpoint, NetConfig};
 use app_server::limits;
-use app_server::net::{ConnectionId, ConnectionIds, Listener, NetEvent, Opened, Phase, Readiness, Wiring};
+use app_server::net::{
+    ConnectionId, ConnectionIds, Listener, NetEvent, Opened, Phase, Readiness, Scrape, Wiring,
+};
 use app_server::queue::{Closing, Inbox, InboxDrain};
 use app_server::rpc::{Incoming, Request, error_response, notification, response};
 use app_server::sync::lock;
@@ -130,7 +132,17 @@ pub(crate) fn wiring(clock: Clock) -> (Wiring, InboxDrain<NetEvent>, TimerWorker
     let (timer_worker, timer) = TimerWorker::start(clock).expect("a timer");
     let readiness = Readiness::default();
     readiness.set(Phase::Ready);
-    (Wiring { inbox, ids: ConnectionIds::default(), timer, readiness }, drain, timer_worker)
+    (
+        Wiring {
+            inbox,
+            ids: ConnectionIds::default(),
+            timer,
+            readiness,
+            scrape: Scrape::new(|page| page.gauge("test", "A test.", 1.0)),
+        },
+        drain,
+        timer_worker,
+    )
 }
 
 /// Waits for a condition that nobody announces.

@@ -7,12 +7,14 @@
 
 mod page;
 mod process;
+mod requests;
 pub mod values;
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 pub use page::{Family, Kind, Labels, Page};
+pub use requests::{RequestStats, add as add_requests};
 
 /// A number that only grows.
 #[derive(Debug, Default)]

@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::proto::{InitializeParams, InitializeResponse};
 use crate::rpc::{Reason, Reply, RpcError};
 use crate::server::dispatch::Caller;
+use crate::server::observe;
 use crate::server::processor::Processor;
 use crate::server::session::Client;
 use crate::server::{PROTOCOL_RELEASE, VERSION};
@@ -42,12 +43,14 @@ pub(in crate::server) fn initialize(
         let text = format!("Invalid clientInfo.name: '{name}'. Must be a valid HTTP header value.");
         return reply.refuse(RpcError::invalid_request(text).with(Reason::InvalidParams));
     }
+    let version = params.client_info.version;
+    observe::name_client(&reply, &name, &version);
     let capabilities = params.capabilities.unwrap_or_default();
     let opted_out = capabilities.opt_out_notification_methods.unwrap_or_default();
     tracing::info!(
         connection = session.id.0,
         client = %name,
-        version = %params.client_info.version,
+        %version,
         experimental = capabilities.experimental_api,
         "client initialized"
     );
@@ -68,6 +71,7 @@ pub(in crate::server) fn initialize(
     reply.send(Ok(answer));
     session.introduce(Client {
         name,
+        version,
         experimental: capabilities.experimental_api,
         event_replay: capabilities.event_replay,
         opted_out: opted_out.into_iter().map(String::into_boxed_str).collect(),
