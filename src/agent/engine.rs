@@ -7,7 +7,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use tracing::field;
 use uuid::Uuid;
 
 use super::ask::Asker;
@@ -27,6 +29,7 @@ use super::usage;
 use super::work::TurnKind;
 use crate::limits;
 use crate::model::{Cancel, InputItem, ModelRequest, Role, ToolCall, Usage};
+use crate::obs::metrics::values::{TURN_SECONDS, TURNS_FAILED, TURNS_STARTED};
 use crate::patch::TurnDiff;
 use crate::proto::{
     ErrorNotification, ThreadItem, ThreadTokenUsage, ThreadTokenUsageUpdated, Turn, TurnCompleted, TurnError,
@@ -127,6 +130,20 @@ impl Engine {
     }
 
     pub(super) fn run(mut self) {
+        let span = tracing::info_span!(
+            target: "app_server::trace",
+            "app_server.turn",
+            otel.kind = "internal",
+            otel.name = "turn",
+            thread.id = self.teller.thread(),
+            turn.id = self.teller.turn(),
+            trace_id = field::Empty,
+            span_id = field::Empty,
+            parent_span_id = field::Empty,
+        );
+        self.work.trace.record(&span);
+        let _within = span.enter();
+        TURNS_STARTED.add_one();
         match self.write_start() {
             Ok(None) => {}
             Ok(Some(turn)) => {
@@ -365,6 +382,11 @@ impl Engine {
             Err(Stop::Failed(error)) => (TurnStatus::Failed, TurnState::Failed, Some(*error)),
         };
         let completed_at_ms = self.teller.now_ms();
+        let took_ms = u64::try_from(completed_at_ms - self.started_at_ms).unwrap_or(0);
+        TURN_SECONDS.record(Duration::from_millis(took_ms));
+        if state == TurnState::Failed {
+            TURNS_FAILED.add_one();
+        }
         let error_json = error.as_ref().and_then(|error| serde_json::to_string(error).ok());
         let usage_json = serde_json::to_string(&self.usage).ok();
         let (thread_id, turn_id) = (self.teller.thread().to_owned(), self.teller.turn().to_owned());

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::field;
 use uuid::Uuid;
 
 use super::control::Cut;
@@ -17,6 +18,7 @@ use crate::limits;
 use crate::model::{
     Cancel, Content, InputItem, ModelError, ModelEvent, ModelFailure, ModelRequest, Role, ToolCall,
 };
+use crate::obs::metrics::values::MODEL_RETRIES;
 use crate::proto::{
     AgentMessageDelta, CodexErrorInfo, ErrorNotification, MessagePhase, ReasoningSummaryPartAdded,
     ReasoningSummaryTextDelta, ReasoningTextDelta, TurnError,
@@ -71,6 +73,24 @@ impl<E: Into<Stop>> From<E> for Broken {
 }
 
 impl Engine {
+    /// A model call is a span of its own, and the provider is told which.
+    fn begin_model_call(&mut self) -> tracing::Span {
+        let context = self.work.trace.child();
+        let span = tracing::info_span!(
+            target: "app_server::trace",
+            "app_server.model_call",
+            otel.kind = "client",
+            otel.name = "model call",
+            model = self.request.model,
+            trace_id = field::Empty,
+            span_id = field::Empty,
+            parent_span_id = field::Empty,
+        );
+        context.record(&span);
+        self.request.traceparent = Some(context.to_string());
+        span
+    }
+
     /// Asks the model, again if it can be expected to help.
     pub(super) fn ask_model(&mut self) -> Result<Answer, Stop> {
         let retries_max = self.work.model.stream_retries_max();
@@ -80,7 +100,11 @@ impl Engine {
             // Whoever steers after this look cuts the answer that begins here.
             self.take_input()?;
             let mut calls = Vec::new();
-            let broken = match self.read_answer(&cancel, &mut calls) {
+            let span = self.begin_model_call();
+            let within = span.enter();
+            let read = self.read_answer(&cancel, &mut calls);
+            drop(within);
+            let broken = match read {
                 Ok(()) => {
                     self.control.end_answer();
                     return Ok(Answer { calls, cut: false });
@@ -95,6 +119,7 @@ impl Engine {
                 Broken::Failed(failure) => match failure.retry {
                     Some(retry) if retries < retries_max => {
                         retries += 1;
+                        MODEL_RETRIES.add_one();
                         self.tell_retry(&failure, retries, retries_max)?;
                         if cancel.wait(self.pause(retries, retry.after)) {
                             self.control.end_answer();

@@ -18,6 +18,7 @@ use crate::exec::Spawner;
 use crate::limits;
 use crate::mcp::Mcp;
 use crate::model::ModelClient;
+use crate::obs::trace::Context;
 use crate::proto::{ThreadTokenUsage, UserInput};
 use crate::queue::{Mailbox, Undelivered};
 use crate::store::StoreHandle;
@@ -71,6 +72,8 @@ pub struct TurnWork {
     pub model: Arc<dyn ModelClient>,
     /// Who is told.
     pub sink: Arc<dyn EventSink>,
+    /// Its place in a trace: that of the request that set it off.
+    pub trace: Context,
     /// Deadlines.
     pub timer: TimerHandle,
     /// The time.

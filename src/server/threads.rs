@@ -112,6 +112,14 @@ pub(super) enum Starting {
 }
 
 impl Starting {
+    /// Who waits for an answer.
+    pub(super) fn reply(&self) -> Option<&Reply> {
+        match self {
+            Self::Turn(reply) | Self::Review(reply) => Some(reply),
+            Self::Nobody => None,
+        }
+    }
+
     /// Tells that it could not be.
     pub(super) fn refuse(self, error: RpcError) {
         match self {

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::io::Write;
 use std::os::fd::AsFd;
 use std::path::Path;
 
@@ -158,7 +159,9 @@ fn what_is_protected_stays_and_the_rest_of_the_workspace_is_writable() {
     fs::create_dir_all(work.join(".git/hooks")).expect("a folder");
     let sandbox = sandbox(&home.path().join("settings"));
     if !sandbox.report().held.protected_paths {
-        return eprintln!("SKIPPED: this machine cannot keep a folder inside a writable one read-only");
+        let text = "SKIPPED: this machine cannot keep a folder inside a writable one read-only";
+        let _ = writeln!(std::io::stderr(), "{text}");
+        return;
     }
     let policy = SandboxPolicy::WorkspaceWrite {
         writable_roots: Vec::new(),

@@ -2,6 +2,7 @@
 //! sandbox itself, through a server, and where there are no mount namespaces, as in most containers.
 
 use std::fs;
+use std::io::Write;
 use std::net::{TcpListener, UdpSocket};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
@@ -209,7 +210,8 @@ fn is_skipped(sandbox: &Sandbox) -> bool {
     let report = sandbox.report();
     let skipped = !report.held.protected_paths || !report.held.network;
     if skipped {
-        eprintln!("SKIPPED: this machine cannot enforce the sandbox: {:?}", report.missing);
+        let why = &report.missing;
+        let _ = writeln!(std::io::stderr(), "SKIPPED: this machine cannot enforce the sandbox: {why:?}");
     }
     skipped
 }
@@ -356,5 +358,5 @@ fn contained() {
     let (_, output) = run(&lenient, &policy, &work, &command, /*terminal*/ false);
     wrong.extend(compare("best effort", |row| OUTCOMES[row].2, report.held.signals, &output));
     assert_none(&wrong);
-    println!("HELD AS IT SHOULD");
+    let _ = writeln!(std::io::stdout(), "HELD AS IT SHOULD");
 }

@@ -196,6 +196,7 @@ impl Bench {
     pub(super) fn start_as(&self, model: Arc<dyn ModelClient>, kind: TurnKind, text: &str) -> Running {
         let (told, events) = bounded(10_000);
         let handle = start(TurnWork {
+            trace: crate::obs::trace::Context::root(),
             thread_id: self.thread_id,
             turn_id: TurnId::new(),
             settings: self.settings.clone(),

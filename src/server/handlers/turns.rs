@@ -9,6 +9,7 @@ use super::thread_settings::{absolute, keep_settings};
 use super::{loaded, thread_id};
 use crate::agent::{self, Change, NewInput, Overrides, TurnEvent, TurnId, TurnKind, TurnWork, text_chars};
 use crate::limits;
+use crate::obs::trace::Context;
 use crate::proto::{
     CodexErrorInfo, EmptyResponse, ReviewStartResponse, ThreadSettingsUpdated, ThreadStatus, Turn,
     TurnInterruptParams, TurnItemsView, TurnStartParams, TurnStartResponse, TurnStatus, TurnSteerParams,
@@ -18,6 +19,7 @@ use crate::queue::Undelivered;
 use crate::rpc::{Reason, Reply, RpcError};
 use crate::server::asks::OpenAsk;
 use crate::server::dispatch::{Caller, store_refusal};
+use crate::server::observe;
 use crate::server::processor::Processor;
 pub(super) use crate::server::threads::Starting;
 use crate::server::threads::{LoadedThread, RunningTurn, Waiting};
@@ -110,7 +112,12 @@ pub(super) fn launch(processor: &mut Processor, launch: Launch) {
     let used_before = thread.token_usage.unwrap_or_default();
     let window = processor.facts.context_window.or_else(|| model.context_window(&thread.settings.model));
     let by_window = window.map(|tokens| tokens / 100 * limits::COMPACT_AT_PERCENT);
+    let trace = Context::below(starting.reply().and_then(Reply::trace));
+    if let Some(reply) = starting.reply() {
+        observe::name_turn(reply, &turn_id);
+    }
     let work = TurnWork {
+        trace,
         thread_id: id,
         turn_id,
         kind,
