@@ -74,7 +74,8 @@ pub const TURN_COMMANDS: usize = 64;
 pub const CONTROL_EVENTS: usize = 64;
 /// Log lines waiting for stderr. Full: the line is dropped and counted; no worker waits for stderr.
 pub const LOG_LINES: usize = 1024;
-/// Bytes of the log's file (`LOG_FILE`) at which it is renamed and begun anew; `LOG_FILE_BYTES_MAX` sets another.
+/// Bytes of the log's file (`LOG_FILE`) at which it is renamed and begun anew;
+/// `LOG_FILE_BYTES_MAX` sets another.
 pub const LOG_FILE_BYTES_MAX: u64 = 16 * (KIB * KIB) as u64;
 /// Files that are kept of the log, the current one among them; the oldest is removed. `LOG_FILES_MAX` sets
 /// another.

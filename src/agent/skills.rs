@@ -107,8 +107,8 @@ pub(super) fn offer(skills: &[Skill]) -> Option<String> {
         .map(|skill| format!("- {}: {} (file: {})\n", skill.name, skill.description, skill.path.display()))
         .collect();
     Some(format!(
-        "<skills>\nSkills are instructions for certain kinds of work. When the user names one, or a task fits \
-         its description, read its file first and follow it.\n{lines}</skills>"
+        "<skills>\nSkills are instructions for certain kinds of work. When the user names one, or a task \
+         fits its description, read its file first and follow it.\n{lines}</skills>"
     ))
 }
 

@@ -104,8 +104,8 @@ impl Drop for LogGuard {
     }
 }
 
-/// What goes to stderr beside the log: a banner, the error that ends the process. In JSON each of its lines is
-/// an object, so that whoever reads stderr finds nothing else there.
+/// What goes to stderr beside the log: a banner, the error that ends the process. In JSON each of its lines
+/// is an object, so that whoever reads stderr finds nothing else there.
 #[must_use]
 pub fn for_people(text: &str) -> String {
     let format = if IS_JSON.load(Ordering::Relaxed) { Format::Json } else { Format::Text };

@@ -218,6 +218,8 @@ fn nothing_of_a_server_outlives_us() {
         let thread = client.thread();
         let child = call(&mut client, &thread, "spawn", &Value::Null).expect("a process");
         client.send("mcpServer/tool/call", params(&thread, "hang", &Value::Null));
+        // Answered in the processor, so the call has got there, too.
+        client.request("thread/loaded/list", json!({})).expect("it answers");
         // A call that hangs is waited for at the end of input, not after a second signal.
         server.signal(rustix::process::Signal::TERM);
         if transport == Transport::WebSocket {

@@ -19,7 +19,9 @@ fn output(model: &Scripted, call_id: &str) -> String {
     model.last_asked().into_iter().rev().find_map(output).expect("the call has an output")
 }
 
-fn command(call_id: &str, arguments: Value) -> Step {
+/// Without a login shell: what the machine's profile does takes time, and must not be killed half-way.
+fn command(call_id: &str, mut arguments: Value) -> Step {
+    arguments["login"] = false.into();
     calls(call_id, "exec_command", &arguments.to_string())
 }
 
@@ -41,7 +43,7 @@ fn lives(pid: &str) -> bool {
 #[test]
 fn a_command_is_an_item_with_its_output_and_the_model_hears_it() {
     let bench = real();
-    let model = one(json!({ "cmd": "echo out; echo err >&2; exit 3", "login": false }));
+    let model = one(json!({ "cmd": "echo out; echo err >&2; exit 3" }));
     let mut turn = bench.start(model.clone(), "go");
     assert_eq!(ended(&turn.end()), TurnStatus::Completed);
     let (started, done) = (item(&turn, "item/started"), item(&turn, "item/completed"));
@@ -99,7 +101,7 @@ fn a_command_that_outlives_its_yield_time_goes_on_behind_the_turn() {
     let bench = real();
     let gate = bench.dir.join("gate");
     let wait = format!("echo first; while [ ! -e {} ]; do sleep 0.01; done; echo last", gate.display());
-    let model = one(json!({ "cmd": wait, "yield_time_ms": 250, "login": false }));
+    let model = one(json!({ "cmd": wait, "yield_time_ms": 250 }));
     let mut turn = bench.start(model.clone(), "go");
     let ended_turn = turn.end();
     assert_eq!(ended_turn.status, TurnStatus::Completed);
@@ -163,7 +165,7 @@ fn an_interrupt_kills_commands_with_all_that_they_started() {
         children = children.display(),
         pid = pid.display()
     );
-    let model = one(json!({ "cmd": script, "login": false, "yield_time_ms": 30000 }));
+    let model = one(json!({ "cmd": script, "yield_time_ms": 30000 }));
     let mut turn = bench.start(model, "go");
     turn.until("item/started");
     turn.until("item/started");
@@ -288,7 +290,7 @@ fn what_cannot_start_is_told_to_the_model_and_is_no_item() {
 #[test]
 fn a_thread_has_only_so_many_commands() {
     let bench = real();
-    let sleep = || command("c", json!({ "cmd": "sleep 1000", "yield_time_ms": 250, "login": false }));
+    let sleep = || command("c", json!({ "cmd": "sleep 1000", "yield_time_ms": 250 }));
     let mut answer: Vec<Step> = (0..limits::TERMINALS_PER_THREAD).map(|_| sleep()).collect();
     answer.push(completed());
     let more = vec![command("more", json!({ "cmd": "true" })), completed()];

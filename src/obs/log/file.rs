@@ -1,7 +1,8 @@
 //! The log in a file that does not grow without end: when it is full it is renamed (`NAME.1`, `NAME.2` …) and
 //! begun anew, and the oldest is removed.
 //!
-//! The `log` worker writes it; a file that cannot be opened or written loses its lines, and stderr says so once.
+//! The `log` worker writes it; a file that cannot be opened or written loses its lines, and stderr says so
+//! once.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};

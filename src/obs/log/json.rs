@@ -1,4 +1,5 @@
-//! A line as one JSON object: `timestamp`, `level`, `target`, `worker`, `fields`, the trace's ids, and the spans.
+//! A line as one JSON object: `timestamp`, `level`, `target`, `worker`, `fields`, the trace's ids, and the
+//! spans.
 //!
 //! The names are those of the reference's JSON log, so that one pipeline reads both.
 
@@ -103,7 +104,8 @@ fn escape(out: &mut String, text: &str) {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            // Control characters must be escaped (RFC 8259, section 7); the two separators end a line for some.
+            // Control characters must be escaped (RFC 8259, section 7); the two separators end a
+            // line for some.
             c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => {
                 let _ = write!(out, "\\u{:04x}", c as u32);
             }

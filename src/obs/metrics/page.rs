@@ -78,7 +78,8 @@ impl Page {
         out
     }
 
-    /// An object with a member for each family: a number, or an object of numbers by the values of their labels.
+    /// An object with a member for each family: a number, or an object of numbers by the values of
+    /// their labels.
     #[must_use]
     pub fn json(&self) -> Value {
         let families = self.0.iter().map(|family| (family.name.to_owned(), family.json()));

@@ -1,7 +1,7 @@
 //! The numbers that are counted where things happen, whichever part that is.
 //!
-//! They are of the whole process. A part that has its number in a structure anyway is read when somebody asks,
-//! and has no place here.
+//! They are of the whole process. A part that has its number in a structure anyway is read when somebody
+//! asks, and has no place here.
 
 use super::{Counter, Gauge, Histogram, Page};
 
