@@ -157,7 +157,7 @@ mod tests {
         let (release, released) = bounded::<()>(0);
         for _ in 0..limits::FILE_JOBS_PER_CONNECTION {
             let released = released.clone();
-            pool.run(1, Access::Shared, /*bytes*/ 1, move |_| {
+            pool.run(/*owner*/ 1, Access::Shared, /*bytes*/ 1, move |_| {
                 let _ = released.recv();
             })
             .expect("there is room");
@@ -165,15 +165,15 @@ mod tests {
         // Those that were started have left the queue; it is full again when as many have come.
         let mut refused = 0;
         for _ in 0..limits::FILE_WORKERS {
-            refused += usize::from(pool.run(1, Access::Shared, /*bytes*/ 1, |_| {}).is_err());
+            refused += usize::from(pool.run(/*owner*/ 1, Access::Shared, /*bytes*/ 1, |_| {}).is_err());
         }
         assert!(refused >= limits::FILE_WORKERS - limits::FILE_WORKERS_PER_CONNECTION);
         let (told, done) = bounded(1);
-        pool.run(2, Access::Alone, /*bytes*/ 1, move |_| told.send(()).expect("heard"))
+        pool.run(/*owner*/ 2, Access::Alone, /*bytes*/ 1, move |_| told.send(()).expect("heard"))
             .expect("there is room");
         assert_eq!(done.recv_timeout(PATIENCE), Ok(()));
         assert!(pool.workers.len() <= limits::FILE_WORKERS);
-        pool.forget(1);
+        pool.forget(/*owner*/ 1);
         drop(release);
     }
 
@@ -181,10 +181,11 @@ mod tests {
     fn a_panic_ends_no_worker() {
         let mut pool = FilePool::new();
         for _ in 0..10 {
-            pool.run(1, Access::Alone, /*bytes*/ 1, |_| panic!("on purpose")).expect("there is room");
+            pool.run(/*owner*/ 1, Access::Alone, /*bytes*/ 1, |_| panic!("on purpose"))
+                .expect("there is room");
         }
         let (told, done) = bounded(1);
-        pool.run(1, Access::Alone, /*bytes*/ 1, move |_| told.send(()).expect("heard"))
+        pool.run(/*owner*/ 1, Access::Alone, /*bytes*/ 1, move |_| told.send(()).expect("heard"))
             .expect("there is room");
         assert_eq!(done.recv_timeout(PATIENCE), Ok(()));
     }
@@ -193,7 +194,7 @@ mod tests {
     fn long_work_hears_of_the_end() {
         let mut pool = FilePool::new();
         let (started, has_started) = bounded(1);
-        pool.run(1, Access::Alone, /*bytes*/ 1, move |turn| {
+        pool.run(/*owner*/ 1, Access::Alone, /*bytes*/ 1, move |turn| {
             started.send(()).expect("heard");
             while !turn.is_stopping() {
                 std::thread::yield_now();

@@ -31,13 +31,13 @@ impl ModelFailure {
     /// The answer broke off; `why` says how.
     pub(super) fn disconnected(why: &str) -> Self {
         let message = format!("stream disconnected before completion: {}", shortened(why));
-        Self::passing(message, CodexErrorInfo::Other, None)
+        Self::passing(message, CodexErrorInfo::Other, /*after*/ None)
     }
 
     /// There was no answer at all.
     pub(super) fn unreachable(why: &str) -> Self {
         let info = CodexErrorInfo::HttpConnectionFailed { http_status_code: None };
-        Self::passing(format!("Connection failed: {}", shortened(why)), info, None)
+        Self::passing(format!("Connection failed: {}", shortened(why)), info, /*after*/ None)
     }
 
     /// The conversation is too long for the model.
@@ -198,7 +198,9 @@ impl HttpFailure<'_> {
                 failure.retry = self.retry_after.map(|after| Retry { after: Some(after) });
                 failure
             }
-            500 => ModelFailure::passing(HIGH_DEMAND, CodexErrorInfo::InternalServerError, None),
+            500 => {
+                ModelFailure::passing(HIGH_DEMAND, CodexErrorInfo::InternalServerError, /*after*/ None)
+            }
             status => {
                 let info = CodexErrorInfo::HttpConnectionFailed { http_status_code: code };
                 let mut failure = ModelFailure::last(self.unexpected(&error), info);

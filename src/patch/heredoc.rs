@@ -167,24 +167,34 @@ mod tests {
         for (before, tag) in
             [("apply_patch <<", "'EOF'"), ("applypatch<<", "\"EOF\""), ("apply_patch << ", "EOF")]
         {
-            assert_eq!(extract(&format!("{before}{tag}\n{PATCH}EOF\n")), found(None), "{before}{tag}");
+            assert_eq!(
+                extract(&format!("{before}{tag}\n{PATCH}EOF\n")),
+                found(/*folder*/ None),
+                "{before}{tag}"
+            );
         }
         let script = format!("cd 'a b/c' && apply_patch <<'PATCH'\n{PATCH}PATCH");
         assert_eq!(extract(&script), found(Some("a b/c")));
         let arguments = ["/bin/bash", "-lc", &script].map(str::to_owned);
         assert_eq!(extract_from_arguments(&arguments), found(Some("a b/c")));
-        assert_eq!(extract_from_arguments(&["apply_patch".to_owned(), PATCH.to_owned()]), found(None));
+        assert_eq!(
+            extract_from_arguments(&["apply_patch".to_owned(), PATCH.to_owned()]),
+            found(/*folder*/ None)
+        );
         let tabs = format!("apply_patch <<-EOF\n\t{}\tEOF", PATCH.trim_end().replace('\n', "\n\t") + "\n");
-        assert_eq!(extract(&tabs), found(None));
+        assert_eq!(extract(&tabs), found(/*folder*/ None));
     }
 
     #[test]
     fn a_shell_inside_the_command_is_looked_into() {
         let inner = format!("apply_patch <<EOF\n{PATCH}EOF\n");
         let quoted = format!("'{}'", inner.replace('\'', "'\\''"));
-        assert_eq!(extract(&format!("bash -lc {quoted}")), found(None));
+        assert_eq!(extract(&format!("bash -lc {quoted}")), found(/*folder*/ None));
         assert_eq!(extract(&format!("cd x && bash -lc {quoted}")), found(Some("x")));
-        assert_eq!(extract(&format!("apply_patch '{}'", PATCH.replace('\'', "'\\''"))), found(None));
+        assert_eq!(
+            extract(&format!("apply_patch '{}'", PATCH.replace('\'', "'\\''"))),
+            found(/*folder*/ None)
+        );
         let nest = |script: String| format!("bash -c '{}'", script.replace('\'', "'\\''"));
         let deep = (0..=DEPTH_MAX).fold(inner, |script, _| nest(script));
         assert_eq!(extract(&deep), None, "deeper than what is looked into");

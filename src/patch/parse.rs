@@ -98,7 +98,10 @@ impl Patch {
             files.push(file(at, line, &mut lines, &mut hunks)?);
         }
         match files.is_empty() {
-            true => Err(PatchError::parse(2, format!("no file is named; write `{UPDATE} PATH` or the like"))),
+            true => Err(PatchError::parse(
+                /*line*/ 2,
+                format!("no file is named; write `{UPDATE} PATH` or the like"),
+            )),
             false => Ok(Patch { files }),
         }
     }

@@ -138,7 +138,7 @@ impl Planner<'_> {
         if self.open(&place)?.is_none() {
             return Err(PatchError::fit(&place.shown, "the file to delete does not exist"));
         }
-        self.ledger.set(&place.real, None);
+        self.ledger.set(&place.real, /*current*/ None);
         Ok(())
     }
 
@@ -170,7 +170,7 @@ impl Planner<'_> {
         // What goes is the entry that was named; what it leads to stays if it is a link.
         let named = self.place(path, entry_path)?;
         self.open(&named)?;
-        self.ledger.set(&named.real, None);
+        self.ledger.set(&named.real, /*current*/ None);
         self.ledger.set(&target.real, Some(edited));
         Ok(())
     }

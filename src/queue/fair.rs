@@ -354,9 +354,9 @@ mod tests {
     fn owners_take_turns_and_none_takes_all() {
         let queue = Queue::new(LIMITS);
         for work in ["a1", "a2", "a3"] {
-            push(&queue, 1, Access::Shared, work);
+            push(&queue, /*owner*/ 1, Access::Shared, work);
         }
-        push(&queue, 2, Access::Shared, "b1");
+        push(&queue, /*owner*/ 2, Access::Shared, "b1");
         let mut started = start_all(&queue);
         assert_eq!(names(&started), ["a1", "b1", "a2"], "the third of one owner waits");
         started.remove(0);
@@ -366,10 +366,10 @@ mod tests {
     #[test]
     fn what_changes_something_runs_alone_and_in_its_place() {
         let queue = Queue::new(LIMITS);
-        push(&queue, 1, Access::Shared, "read");
-        push(&queue, 1, Access::Alone, "write");
-        push(&queue, 1, Access::Shared, "read again");
-        push(&queue, 2, Access::Shared, "another owner");
+        push(&queue, /*owner*/ 1, Access::Shared, "read");
+        push(&queue, /*owner*/ 1, Access::Alone, "write");
+        push(&queue, /*owner*/ 1, Access::Shared, "read again");
+        push(&queue, /*owner*/ 2, Access::Shared, "another owner");
         let reading = start_all(&queue);
         assert_eq!(names(&reading), ["read", "another owner"]);
         drop(reading);
@@ -383,15 +383,15 @@ mod tests {
     #[test]
     fn bulky_work_rests_while_results_are_not_taken() {
         let queue = Queue::new(LIMITS);
-        push(&queue, 1, Access::Bulky, "one");
+        push(&queue, /*owner*/ 1, Access::Bulky, "one");
         let (_, turn) = queue.take().expect("work");
         let held = turn.hold(/*bytes*/ 30).expect("the first");
         assert!(turn.hold(/*bytes*/ 21).is_none(), "more than all may hold");
         drop(turn);
-        push(&queue, 1, Access::Bulky, "two");
-        push(&queue, 1, Access::Shared, "small");
-        push(&queue, 1, Access::Alone, "write");
-        push(&queue, 1, Access::Shared, "after the write");
+        push(&queue, /*owner*/ 1, Access::Bulky, "two");
+        push(&queue, /*owner*/ 1, Access::Shared, "small");
+        push(&queue, /*owner*/ 1, Access::Alone, "write");
+        push(&queue, /*owner*/ 1, Access::Shared, "after the write");
         assert_eq!(names(&start_all(&queue)), ["small"]);
         drop(held);
         for next in ["two", "write", "after the write"] {
@@ -403,18 +403,18 @@ mod tests {
     #[test]
     fn it_is_full_per_owner_in_all_and_in_bytes() {
         let queue = Queue::new(LIMITS);
-        assert!(queue.push(9, Access::Shared, /*bytes*/ 1000, "large, but alone").is_ok());
-        assert_eq!(queue.push(9, Access::Shared, /*bytes*/ 1, "no bytes left"), Err(FairFull));
-        queue.forget(9);
+        assert!(queue.push(/*owner*/ 9, Access::Shared, /*bytes*/ 1000, "large, but alone").is_ok());
+        assert_eq!(queue.push(/*owner*/ 9, Access::Shared, /*bytes*/ 1, "no bytes left"), Err(FairFull));
+        queue.forget(/*owner*/ 9);
         for owner in 0..2 {
             for _ in 0..4 {
                 push(&queue, owner, Access::Shared, "work");
             }
             assert_eq!(queue.push(owner, Access::Shared, /*bytes*/ 1, "a fifth"), Err(FairFull));
         }
-        assert_eq!(queue.push(7, Access::Shared, /*bytes*/ 1, "a ninth"), Err(FairFull));
-        queue.forget(0);
-        assert_eq!(queue.push(7, Access::Shared, /*bytes*/ 1, "now"), Ok(true));
+        assert_eq!(queue.push(/*owner*/ 7, Access::Shared, /*bytes*/ 1, "a ninth"), Err(FairFull));
+        queue.forget(/*owner*/ 0);
+        assert_eq!(queue.push(/*owner*/ 7, Access::Shared, /*bytes*/ 1, "now"), Ok(true));
     }
 
     #[test]
@@ -446,6 +446,6 @@ mod tests {
             assert!(all.into_iter().eq(0..3_000));
             queue.close();
         });
-        assert_eq!(queue.push(1, Access::Shared, /*bytes*/ 1, 1), Err(FairFull));
+        assert_eq!(queue.push(/*owner*/ 1, Access::Shared, /*bytes*/ 1, /*work*/ 1), Err(FairFull));
     }
 }

@@ -172,8 +172,8 @@ mod tests {
 
     #[test]
     fn sizes_are_shown_in_their_unit() {
-        assert_eq!(shown(0), "0.0 KiB");
-        assert_eq!(shown(1536), "1.5 KiB");
+        assert_eq!(shown(/*bytes*/ 0), "0.0 KiB");
+        assert_eq!(shown(/*bytes*/ 1536), "1.5 KiB");
         assert_eq!(shown(3 * 1024 * 1024), "3.0 MiB");
         assert_eq!(shown(u64::MAX), "16777216.0 TiB");
     }

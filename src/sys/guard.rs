@@ -86,7 +86,7 @@ fn watch(pipe: RawFd) -> ! {
             libc::signal(signal, libc::SIG_IGN);
         }
         libc::dup2(pipe, 0);
-        close_from(1);
+        close_from(/*first*/ 1);
         #[cfg(target_os = "linux")]
         libc::prctl(libc::PR_SET_NAME, c"app-server-grd".as_ptr());
     }

@@ -31,33 +31,37 @@ fn fill(home: &Home, threads: usize) {
     // The rows are made in one go, as the server would make them one by one.
     let mut database = Database::open(&dir).expect("a store");
     let first = ThreadRecord {
-        id: id_of(0),
-        session_id: id_of(0),
+        id: id_of(/*number*/ 0),
+        session_id: id_of(/*number*/ 0),
         model_provider: "offline".to_owned(),
         model: "offline".to_owned(),
         cwd: "/srv/0".to_owned(),
         source: "vscode".to_owned(),
         cli_version: "0".to_owned(),
         history_mode: "paginated".to_owned(),
-        created_at_ms: at_ms(0),
-        updated_at_ms: at_ms(0),
-        recency_at_ms: at_ms(0),
+        created_at_ms: at_ms(/*number*/ 0),
+        updated_at_ms: at_ms(/*number*/ 0),
+        recency_at_ms: at_ms(/*number*/ 0),
         settings: "{}".to_owned(),
-        preview: preview(0),
+        preview: preview(/*number*/ 0),
         ..ThreadRecord::default()
     };
     database.insert_thread(&first).expect("it is new");
-    let turn = NewTurn { id: "t", started_at_ms: at_ms(0), ..NewTurn::default() };
+    let turn = NewTurn { id: "t", started_at_ms: at_ms(/*number*/ 0), ..NewTurn::default() };
     let item = NewItem {
         id: "m".to_owned(),
         turn_id: "t".to_owned(),
         kind: "agentMessage".to_owned(),
-        body: message(0),
+        body: message(/*number*/ 0),
         ..NewItem::default()
     };
     database.start_turn(&first.id, &turn, &[item]).expect("it is new");
-    let end =
-        TurnEnd { state: TurnState::Completed, error: None, completed_at_ms: at_ms(0), token_usage: None };
+    let end = TurnEnd {
+        state: TurnState::Completed,
+        error: None,
+        completed_at_ms: at_ms(/*number*/ 0),
+        token_usage: None,
+    };
     database.end_turn(&first.id, "t", &end).expect("it runs");
     drop(database);
     let transaction = connection.transaction().expect("it begins");

@@ -138,7 +138,7 @@ pub(crate) fn wiring(clock: Clock) -> (Wiring, InboxDrain<NetEvent>, TimerWorker
             ids: ConnectionIds::default(),
             timer,
             readiness,
-            scrape: Scrape::new(|page| page.gauge("test", "A test.", 1.0)),
+            scrape: Scrape::new(|page| page.gauge("test", "A test.", /*value*/ 1.0)),
         },
         drain,
         timer_worker,

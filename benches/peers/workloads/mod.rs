@@ -55,25 +55,26 @@ pub(crate) const ALL: &[Workload] = &[
     Workload::new("thread-start", "thread/start, one at a time and from 16 connections", turns::thread_start),
     Workload::new("turn", "turns of 20 deltas, one at a time and 16 at once", turns::turn),
     Workload::new("deltas-1", "a turn of 20,000 deltas of 16 bytes to 1 subscriber", streams::deltas_1),
-    Workload::new("deltas-32", "the same to 32 subscribers", streams::deltas_32).at_most(3),
+    Workload::new("deltas-32", "the same to 32 subscribers", streams::deltas_32).at_most(/*rounds*/ 3),
     Workload::new(
         "slow-reader",
         "60,000 deltas of 256 bytes, one of two subscribers does not read",
         streams::slow,
     )
-    .at_most(2),
+    .at_most(/*rounds*/ 2),
     Workload::new("exec", "command/exec of `true`, over WebSocket", commands::exec),
     Workload::new("output", "command/exec that streams 100 MB, over WebSocket", commands::output),
     Workload::new("echo", "a byte typed into a PTY until it comes back", commands::echo),
-    Workload::new("idle-100", "100 idle connections", connections::idle_100).at_most(3),
-    Workload::new("idle-1000", "1,000 idle connections", connections::idle_1000).at_most(3),
+    Workload::new("idle-100", "100 idle connections", connections::idle_100).at_most(/*rounds*/ 3),
+    Workload::new("idle-1000", "1,000 idle connections", connections::idle_1000).at_most(/*rounds*/ 3),
     Workload::new(
         "idle-8000",
         "8,000 idle connections, or as many as --connections allows",
         connections::idle_8000,
     )
-    .at_most(2),
+    .at_most(/*rounds*/ 2),
     Workload::new("crowd", "a turn beside 0, 1,000 and 4,000 idle connections", connections::crowd)
-        .at_most(2),
-    Workload::new("stored", "thread/list with --stored threads in the store", stored::stored).at_most(1),
+        .at_most(/*rounds*/ 2),
+    Workload::new("stored", "thread/list with --stored threads in the store", stored::stored)
+        .at_most(/*rounds*/ 1),
 ];

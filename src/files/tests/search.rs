@@ -21,7 +21,7 @@ fn find(roots: &[&str], query: &str) -> Vec<Match> {
     let roots = roots.iter().map(|&root| root.to_owned()).collect();
     let (tell, told) = bounded(1);
     let memory = SearchMemory::default();
-    let search = Search::once(1, roots, query.to_owned(), &memory, move |found| {
+    let search = Search::once(/*number*/ 1, roots, query.to_owned(), &memory, move |found| {
         tell.send(found).expect("somebody waits");
     });
     let search = search.expect("a worker starts");
@@ -127,7 +127,8 @@ fn a_session_is_asked_again_without_walking_again_and_ends_at_once() {
     let (tell, told) = bounded(1000);
     let memory = SearchMemory::default();
     let tell = move |progress: Progress| tell.send(progress).expect("there is room");
-    let search = Search::start(1, vec![root], &memory, Clock::simulated(/*wall_start_ms*/ 0), tell);
+    let search =
+        Search::start(/*number*/ 1, vec![root], &memory, Clock::simulated(/*wall_start_ms*/ 0), tell);
     let search = search.expect("a worker starts");
     let ask = |query: &str| {
         search.look_for(query.to_owned());

@@ -251,7 +251,7 @@ fn a_worker_that_cannot_keep_up_refuses() {
         sticks.send(()).expect("somebody waits");
         let _ = released.recv();
     };
-    scene.watcher.watch(0, scene.folder.at("a"), |_| {}, stuck).expect("it is not busy");
+    scene.watcher.watch(/*number*/ 0, scene.folder.at("a"), |_| {}, stuck).expect("it is not busy");
     is_stuck.recv_timeout(PATIENCE).expect("the worker takes it up");
     let more = (1..=2 * limits::WATCHES_MAX as u64)
         .take_while(|&number| scene.watcher.watch(number, scene.folder.at("a"), |_| {}, |_| {}).is_ok());

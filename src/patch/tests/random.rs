@@ -40,7 +40,11 @@ impl Random {
             "é “q”",
         ];
         let word = WORDS[self.below(WORDS.len())];
-        if self.once_in(3) { format!("{word} {}", self.below(1000)) } else { word.to_owned() }
+        if self.once_in(/*times*/ 3) {
+            format!("{word} {}", self.below(/*end*/ 1000))
+        } else {
+            word.to_owned()
+        }
     }
 
     fn lines(&mut self) -> Vec<String> {
@@ -51,7 +55,7 @@ impl Random {
     fn edit(&mut self, lines: &mut Vec<String>) {
         for _ in 0..=self.below(EDITS_MAX) {
             let at = self.below(lines.len() + 1);
-            match self.below(3) {
+            match self.below(/*end*/ 3) {
                 0 => lines.insert(at, self.line()),
                 1 if at < lines.len() => drop(lines.remove(at)),
                 2 if at < lines.len() => lines[at] = self.line(),
@@ -118,13 +122,13 @@ fn hunks(old: &[String], new: &[String], random: &mut Random) -> String {
         let body = removed.chain(new.iter().map(|line| format!("+{line}"))).collect();
         vec![Block { from: 0, until: old.len(), body }]
     });
-    let is_noisy = random.once_in(2);
+    let is_noisy = random.once_in(/*times*/ 2);
     for block in blocks {
         text.push_str("@@\n");
         for line in block.body {
             text.push_str(&line);
             // Models lose and add blanks at line ends.
-            let keeps = line.starts_with(' ') && is_noisy && random.once_in(3);
+            let keeps = line.starts_with(' ') && is_noisy && random.once_in(/*times*/ 3);
             text.push_str(if keeps { "  \n" } else { "\n" });
         }
     }
@@ -144,10 +148,10 @@ fn a_patch_made_of_random_edits_gives_the_edited_file() {
         let old = random.lines();
         let mut new = old.clone();
         random.edit(&mut new);
-        let end = if random.once_in(3) { "\r\n" } else { "\n" };
+        let end = if random.once_in(/*times*/ 3) { "\r\n" } else { "\n" };
         // A last line that is empty and has no end would be no line.
         let is_plain_end = |lines: &[String]| lines.last().is_some_and(|line| !line.is_empty());
-        let has_final = !(random.once_in(3) && is_plain_end(&old) && is_plain_end(&new));
+        let has_final = !(random.once_in(/*times*/ 3) && is_plain_end(&old) && is_plain_end(&new));
         let folder = Folder::new(&[("f", &joined(&old, end, has_final))]);
         if old == new {
             continue;
@@ -211,9 +215,9 @@ fn a_broken_patch_changes_no_file() {
 /// The patch with one or more of its lines or characters changed.
 fn broken(patch: &str, random: &mut Random) -> String {
     let mut lines: Vec<String> = patch.lines().map(str::to_owned).collect();
-    for _ in 0..=random.below(3) {
+    for _ in 0..=random.below(/*end*/ 3) {
         let at = random.below(lines.len());
-        match random.below(6) {
+        match random.below(/*end*/ 6) {
             0 => drop(lines.remove(at)),
             1 => lines.insert(at, "*** Update File: missing".to_owned()),
             2 => lines.insert(at, "-never was in any file".to_owned()),

@@ -127,7 +127,7 @@ fn terminals_cannot_be_typed_into() {
 #[test]
 fn other_abis_do_not_get_past_the_rules() {
     assert_eq!(answer(&offline(), &Call::new(libc::SYS_clone3, &[])), MISSING);
-    let foreign = Call { arch: I386, ..Call::new(102, &[]) };
+    let foreign = Call { arch: I386, ..Call::new(/*number*/ 102, &[]) };
     assert_eq!(answer(&offline(), &foreign), libc::SECCOMP_RET_KILL_PROCESS);
     #[cfg(target_arch = "x86_64")]
     for number in [libc::SYS_socket, libc::SYS_openat, 521] {

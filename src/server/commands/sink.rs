@@ -187,7 +187,9 @@ impl ClientSink {
             return match family {
                 Family::Exec => Told::Answer(Err(error)),
                 // There is no answer any more that could be an error; the exit code says that it was killed.
-                Family::Process => self.exited(KILLED_CODE, /*drain_timed_out*/ false, None),
+                Family::Process => {
+                    self.exited(KILLED_CODE, /*drain_timed_out*/ false, /*limit*/ None)
+                }
             };
         }
         match ending {

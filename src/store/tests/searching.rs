@@ -86,7 +86,8 @@ fn what_changes_or_goes_is_not_found_any_more() {
         insert(&mut database, &thread("a", /*at_ms*/ 1));
         database.put_item("a", &said("t1", "m", "the first words")).expect("it is kept");
         database.set_name("a", Some("old name")).expect("it is there");
-        let count = |database: &Database, term: &str| found(database, term, SearchIn::Everything, 9).len();
+        let count =
+            |database: &Database, term: &str| found(database, term, SearchIn::Everything, /*limit*/ 9).len();
         assert_eq!((count(&database, "first words"), count(&database, "old name")), (1, 1));
         database.put_item("a", &said("t1", "m", "the other words")).expect("it is kept");
         database.set_name("a", Some("new name")).expect("it is there");
@@ -148,8 +149,9 @@ fn an_older_database_is_found_in_while_and_after_it_is_indexed() {
         old.commit().expect("it is kept");
     }
     let mut database = Database::open(folder.path()).expect("it is migrated");
-    let title = |database: &Database, term: &str| found(database, term, SearchIn::Titles, 10).len();
-    let text = |database: &Database, term: &str| found(database, term, SearchIn::Everything, 10).len();
+    let title = |database: &Database, term: &str| found(database, term, SearchIn::Titles, /*limit*/ 10).len();
+    let text =
+        |database: &Database, term: &str| found(database, term, SearchIn::Everything, /*limit*/ 10).len();
     assert_eq!(title(&database, "number5x"), 1, "titles are found before they are indexed");
     assert!(database.fill_search().expect("some rows"));
     // What changes meanwhile is not indexed twice.
@@ -164,7 +166,7 @@ fn an_older_database_is_found_in_while_and_after_it_is_indexed() {
     assert_eq!((title(&database, "number5x"), text(&database, "number5y")), (1, 1));
     assert_eq!((title(&database, "renamed"), text(&database, "changed mean")), (1, 1));
     assert_eq!((title(&database, "number4x"), text(&database, "number3y")), (0, 0));
-    assert_eq!(found(&database, "prompt", SearchIn::Titles, 100).len(), 699);
+    assert_eq!(found(&database, "prompt", SearchIn::Titles, /*limit*/ 100).len(), 699);
     for index in ["thread_search", "message_search"] {
         let sql = format!("SELECT COUNT(*), COUNT(DISTINCT rowid) FROM {index}");
         let counts: (i64, i64) =
