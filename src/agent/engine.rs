@@ -89,6 +89,7 @@ impl Engine {
             teller: Arc::clone(&teller),
             cancel,
             settings: work.settings.clone(),
+            trace: work.trace.clone(),
             asker: Asker::new(work.thread_id, work.turn_id, Arc::clone(&work.sink)),
             approvals: work.approvals.clone(),
             terminals: Arc::clone(&work.terminals),

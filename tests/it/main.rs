@@ -20,6 +20,7 @@ mod lists;
 mod mcp;
 mod mcp_server;
 mod model_http;
+mod observing;
 mod pipe;
 mod proto_wire;
 mod providers;

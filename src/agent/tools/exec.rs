@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::json;
+use tracing::{Span, field};
 
 use super::report::{self, Report};
 use super::{Tool, ToolContext, ToolOutput, apply_patch, arguments, permit};
@@ -14,6 +15,7 @@ use crate::agent::terminals::{NewCommand, Session, shell};
 use crate::exec::{CommandSpec, StdinError, TerminalSize};
 use crate::limits;
 use crate::model::{ToolCall, ToolSpec};
+use crate::obs::trace::Context;
 use crate::patch::heredoc;
 use crate::proto::{
     CommandAction, CommandExecutionItem, CommandExecutionSource, CommandExecutionStatus, SandboxPolicy,
@@ -164,6 +166,8 @@ fn run(call: &ToolCall, wanted: &Arguments, cwd: &Path, context: &ToolContext) -
         if permit.unconfined { SandboxPolicy::DangerFullAccess } else { context.settings.sandbox.clone() };
     let mut spec = command(&shell, &[flag, &wanted.cmd], cwd, policy, context);
     spec.terminal = wanted.tty.then(TerminalSize::default);
+    let (_span, carrier) = begin_command(&context.trace, &call.call_id);
+    spec.env.extend(carrier);
     let item = CommandExecutionItem { source: CommandExecutionSource::UnifiedExecStartup, ..item };
     let new = NewCommand {
         spec,
@@ -256,8 +260,34 @@ pub(in crate::agent) fn user_command(
     spec
 }
 
+/// A command is a span of its own, and is told which: programs that trace go on from there.
+pub(in crate::agent) fn begin_command(trace: &Context, item_id: &str) -> (Span, Variables) {
+    let trace = trace.child();
+    let span = tracing::info_span!(
+        target: "app_server::trace",
+        "app_server.command",
+        otel.kind = "internal",
+        otel.name = "command",
+        item.id = item_id,
+        trace_id = field::Empty,
+        span_id = field::Empty,
+        parent_span_id = field::Empty,
+    );
+    trace.record(&span);
+    let state = trace.state().map(OsString::from);
+    let carrier = vec![
+        ("TRACEPARENT".into(), Some(trace.to_string().into())),
+        // The server's own state belongs to another trace.
+        ("TRACESTATE".into(), state),
+    ];
+    (span, carrier)
+}
+
+/// Variables that are set, or taken away.
+type Variables = Vec<(OsString, Option<OsString>)>;
+
 /// What keeps programs from waiting for a reader or painting for one.
-fn quiet() -> Vec<(OsString, Option<OsString>)> {
+fn quiet() -> Variables {
     let quiet =
         [("NO_COLOR", "1"), ("TERM", "dumb"), ("PAGER", "cat"), ("GIT_PAGER", "cat"), ("GH_PAGER", "cat")];
     quiet.map(|(name, value)| (name.into(), Some(value.into()))).to_vec()

@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::exec::Spawner;
 use crate::limits;
 use crate::model::{Cancel, InputItem, ToolCall, ToolSpec};
+use crate::obs::trace::Context;
 use crate::patch::TurnDiff;
 use crate::sync::lock;
 use crate::sys::worker::Worker;
@@ -26,6 +27,8 @@ pub struct ToolContext {
     /// Cancelled when the turn is.
     pub(crate) cancel: Cancel,
     pub(crate) settings: Settings,
+    /// The turn's place in a trace.
+    pub(crate) trace: Context,
     /// Asks the clients.
     pub(crate) asker: Asker,
     pub(crate) approvals: Approvals,

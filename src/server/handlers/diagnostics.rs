@@ -2,10 +2,12 @@
 
 use serde::Serialize;
 
+use crate::obs::metrics::Page;
 use crate::proto::{DiagnosticsGauge, DiagnosticsProcess, NoParams, ServerDiagnosticsResponse};
 use crate::rpc::Reply;
 use crate::sandbox::Report;
 use crate::server::VERSION;
+use crate::server::add_metrics;
 use crate::server::dispatch::Caller;
 use crate::server::processor::Processor;
 
@@ -16,6 +18,8 @@ struct Answer {
     diagnostics: ServerDiagnosticsResponse,
     version: &'static str,
     sandbox: Report,
+    /// What `/metrics` says, by name.
+    metrics: serde_json::Value,
 }
 
 /// Answered at once, but for the first milliseconds of a server: then when its sandbox has been tried out.
@@ -40,6 +44,8 @@ impl Processor {
     }
 
     fn diagnose(&self, sandbox: Report) -> Answer {
+        let mut metrics = Page::default();
+        add_metrics(&mut metrics);
         let gauge =
             |name: &str, value: usize| DiagnosticsGauge { name: name.to_owned(), value: value as u64 };
         Answer {
@@ -57,6 +63,7 @@ impl Processor {
             },
             version: VERSION,
             sandbox,
+            metrics: metrics.json(),
         }
     }
 }
