@@ -355,7 +355,7 @@ pub const SEARCH_CANDIDATES_MAX: usize = 2000;
 pub const SEARCH_HITS_MAX: usize = 4000;
 /// What one page of a search may cost, in texts that are compared. Reached: the page ends early, and its
 /// cursor goes on from there.
-pub const SEARCH_TEXTS_MAX: usize = 1500;
+pub const SEARCH_TEXTS_MAX: usize = 800;
 /// What asking the index for one thread costs, in texts.
 pub const SEARCH_PROBE_TEXTS: usize = 4;
 /// Trigrams of a term that the index is asked for; the rest of a long term is only compared.

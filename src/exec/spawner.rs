@@ -17,6 +17,7 @@ use super::io_worker::{self, Post};
 use super::live::Live;
 use super::{CommandSpec, Ending, OutputSink, Running, SinkWaker, SpawnError};
 use crate::limits;
+use crate::obs::metrics::values::{COMMANDS_RUNNING, COMMANDS_STARTED};
 use crate::sandbox::{SandboxError, SharedSandbox};
 use crate::sync::lock;
 use crate::sys::child::{self, Child};
@@ -167,6 +168,8 @@ impl Workers {
         let id = self.hub.next_id.fetch_add(1, Ordering::Relaxed);
         let command = Command::new(id, Arc::clone(&self.hub), &spec);
         lock(&self.hub.commands).insert(id, Arc::clone(&command));
+        COMMANDS_STARTED.add_one();
+        COMMANDS_RUNNING.add(/*difference*/ 1);
         let job = Job { command: Arc::clone(&command), spec, sink };
         if self.jobs.try_send(job).is_err() {
             self.hub.forget(&command);
@@ -226,6 +229,7 @@ impl Hub {
     pub(super) fn forget(&self, command: &Command) {
         if lock(&self.commands).remove(&command.id).is_some() {
             self.running.fetch_sub(1, Ordering::SeqCst);
+            COMMANDS_RUNNING.add(/*difference*/ -1);
         }
     }
 

@@ -11,6 +11,7 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use bytes::Bytes;
 
+use crate::obs::metrics::values::CLIENTS_CUT_OFF;
 use crate::sync::{lock, wait};
 
 /// What happens to a message for which there is no room.
@@ -163,6 +164,7 @@ impl Outbox {
                 Overflow::Wait => state = wait(&shared.room, state),
                 Overflow::Cut(closing) => {
                     let closing = closing.clone();
+                    CLIENTS_CUT_OFF.add_one();
                     shared.cut(&mut state, closing);
                     return Pushed::Dropped;
                 }

@@ -21,6 +21,7 @@ use crate::limits;
 use crate::mcp::McpOwner;
 use crate::model::Providers;
 use crate::net::{ConnectionId, InputEnd, NetEvent};
+use crate::obs::metrics::values::MESSAGES_IN;
 use crate::proto::{Notification, ThreadStatus, ThreadStatusChanged};
 use crate::queue::Entry;
 use crate::rpc::{Incoming, Reply, Undecodable, error_response};
@@ -167,7 +168,10 @@ impl Processor {
                 );
                 self.sessions.open(opened);
             }
-            NetEvent::Message(connection, message) => self.on_message(connection, message),
+            NetEvent::Message(connection, message) => {
+                MESSAGES_IN.add_one();
+                self.on_message(connection, message);
+            }
             NetEvent::Closed(_, InputEnd::EndOfInput) => self.on_input_end(),
             NetEvent::Closed(connection, InputEnd::Gone) => self.close(connection),
         }

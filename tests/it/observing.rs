@@ -57,6 +57,8 @@ fn metrics_count_what_happened() {
     client.turn(&thread, "hello");
     client.refused("thread/read", json!({ "threadId": "nonsense" }));
     client.refused("no/such/method", json!({}));
+    client
+        .ok("command/exec", json!({ "command": ["true"], "sandboxPolicy": { "type": "dangerFullAccess" } }));
     let (head, body) = get(&server, "/metrics");
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
     assert!(head.contains("Content-Type: text/plain; version=0.0.4; charset=utf-8"), "{head}");
@@ -70,6 +72,9 @@ fn metrics_count_what_happened() {
     let inf = "app_server_request_duration_seconds_bucket{method=\"turn/start\",le=\"+Inf\"}";
     assert_eq!(found[inf], 1.0);
     assert_eq!((found["app_server_connections"], found["app_server_turns_started_total"]), (1.0, 1.0));
+    let commands = ("app_server_commands_started_total", "app_server_commands_running");
+    assert_eq!((found[commands.0], found[commands.1]), (1.0, 0.0));
+    assert!(found["app_server_messages_received_total"] >= 6.0, "{body}");
     assert_eq!((found["app_server_turns_running"], found["app_server_threads_loaded"]), (0.0, 1.0));
     assert!(found["app_server_store_commit_duration_seconds_count"] >= 2.0, "{body}");
     assert!(found["process_resident_memory_bytes"] > 1e6 && found["process_os_threads"] >= 5.0, "{body}");
