@@ -32,17 +32,19 @@
 //! | `stdio-rd`, `stdio-wr` | 0 or 1 each | [`net::stdio`] | end of input; outbox finished |
 //! | `accept0` | 0 or 1 | [`net::Listener`]: accepts | its owner lets go |
 //! | `cN-rd`, `cN-wr` | 1 each per connection | head, upgrade, WebSocket | connection closed |
-//! | `exec-spawn` | 1 | [`exec`]: starts commands, which die with it | its owner lets go |
-//! | `exec-io` | 1 | [`exec`]: inputs, outputs and ends of all running commands | every command is reaped |
+//! | `exec-spawn` | 0 or 1 | [`exec`]: starts commands, and [`mcp`] servers, which die with it; starts with the first | its owner lets go |
+//! | `exec-io` | 0 or 1 | [`exec`]: inputs, outputs and ends of all running commands | every command is reaped |
 //! | `fs-N` | 0 to `FILE_WORKERS` | [`files`]: reads and writes files; starts when it is needed | its owner lets go |
 //! | `watch`, `notify-rs inoti…` | 0 or 1 each | [`files`]: tells of changes; the second while something is watched | its owner lets go |
 //! | `search-N` | 1 per search | [`files`]: walks folders and ranks what it finds | the search is stopped or answered |
 //! | `turn-XXXXXX` | 1 per running turn | [`agent`]: the turn engine | the turn has ended |
 //! | `mcp-start` | 1 per MCP server that starts | [`mcp`]: the handshake | the server is ready or failed |
 //! | `mcp-call` | 1 per request that waits for MCP servers | [`server`]: asks them | they answered, or the timeout passed |
-//! | `exec-spawn`, `exec-io` | 1 more each once an MCP server was started | the same for [`mcp`] servers | the processor has ended |
 //! | `tool-N` | 0 to `TURN_TOOLS_AT_ONCE` - 1 per running turn | calls of one answer that run side by side | the calls are done |
 //! | `cmd-N` | 1 per running command of an agent | tells what the command says, and its end | the command has ended |
+//!
+//! Beside them there is one process of our own from the first command on, `sys::guard`: it kills what
+//! commands have started when the server itself is killed.
 //!
 //! All are joined when their owner lets go; at the end of the process with a deadline, and who is late is
 //! named in the log.

@@ -4,8 +4,9 @@
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::error::RpcError;
+use super::error::{RpcError, code};
 use super::id::RequestId;
+use crate::obs::metrics::values::OVERLOADED;
 
 #[derive(Serialize)]
 struct Response<'a, T> {
@@ -45,6 +46,9 @@ pub fn response(id: &RequestId, result: &impl Serialize) -> Bytes {
 /// An error for the request `id`; null if the request's id is not known.
 #[must_use]
 pub fn error_response(id: Option<&RequestId>, error: &RpcError) -> Bytes {
+    if error.code == code::OVERLOADED {
+        OVERLOADED.add_one();
+    }
     // An id, a number, a text and a JSON value: nothing in it can fail to encode.
     encode(&ErrorResponse { error, id }).unwrap_or_default()
 }

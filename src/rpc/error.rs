@@ -1,6 +1,5 @@
 //! Errors that a client sees: a code, a text that says what to do, and a reason that a program can match on.
 
-use crate::obs::metrics::values::OVERLOADED;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -130,8 +129,6 @@ impl RpcError {
     /// No room now, -32001, with the reference's text.
     #[must_use]
     pub fn overloaded() -> Self {
-        // Whoever makes this error sends it.
-        OVERLOADED.add_one();
         Self::new(code::OVERLOADED, "Server overloaded; retry later.").with(Reason::Overloaded)
     }
 

@@ -58,16 +58,9 @@ fn what_is_no_regular_file_is_written_in_place() {
     assert_eq!(fs::metadata("/dev/null").expect("there").ino(), before);
     let error = write(&folder.at(""), b"").expect_err("a folder");
     assert_eq!(error.to_string(), "Is a directory (os error 21)");
-    rustix::fs::mknodat(
-        rustix::fs::CWD,
-        folder.at("pipe"),
-        rustix::fs::FileType::Fifo,
-        rustix::fs::Mode::RWXU,
-        /*dev*/ 0,
-    )
-    .expect("a pipe");
+    let pipe = folder.pipe("pipe");
     // Nobody reads: it refuses instead of waiting for ever.
-    write(&folder.at("pipe"), b"x").expect_err("nobody reads");
+    write(&pipe, b"x").expect_err("nobody reads");
 }
 
 #[test]

@@ -16,9 +16,7 @@ fn a_tree_is_copied_with_links_and_permissions_and_without_special_files() {
     fs::write(folder.at("from/sub/closed/inside"), "x").expect("written");
     fs::set_permissions(folder.at("from/sub/closed"), fs::Permissions::from_mode(0o500)).expect("set");
     symlink("sub/run", folder.at("from/link")).expect("a link");
-    let pipe = folder.at("from/pipe");
-    let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU);
-    rustix::fs::mknodat(rustix::fs::CWD, &pipe, kind, mode, /*dev*/ 0).expect("a pipe");
+    folder.pipe("from/pipe");
 
     copy(&folder.at("from"), &folder.at("to"), /*recursive*/ true, &never).expect("copied");
     let mode = |name: &str| fs::metadata(folder.at(name)).expect("there").mode() & 0o7777;

@@ -21,6 +21,14 @@ impl Folder {
         self.0.join(name)
     }
 
+    /// Makes a named pipe.
+    pub(super) fn pipe(&self, name: &str) -> PathBuf {
+        let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU);
+        let path = self.at(name);
+        rustix::fs::mknodat(rustix::fs::CWD, &path, kind, mode, /*dev*/ 0).expect("a pipe");
+        path
+    }
+
     /// Names in the folder, sorted.
     pub(super) fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(&self.0).expect("the folder").flatten();

@@ -11,7 +11,7 @@ pub static CONNECTIONS_REFUSED: Counter = Counter::new();
 pub static CLIENTS_CUT_OFF: Counter = Counter::new();
 /// Messages that clients sent.
 pub static MESSAGES_IN: Counter = Counter::new();
-/// Requests refused because a queue was full.
+/// Requests refused with -32001: a queue was full, or a limit was reached.
 pub static OVERLOADED: Counter = Counter::new();
 /// Open sessions.
 pub static SESSIONS: Gauge = Gauge::new();
@@ -54,7 +54,7 @@ pub fn add(page: &mut Page) {
     page.counter("app_server_messages_received_total", "Messages of clients.", MESSAGES_IN.get());
     page.counter(
         "app_server_requests_overloaded_total",
-        "Requests refused because a queue was full.",
+        "Requests refused with -32001: a queue was full, or a limit was reached.",
         OVERLOADED.get(),
     );
     page.gauge("app_server_threads_loaded", "Threads in memory.", THREADS_LOADED.get() as f64);
