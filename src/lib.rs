@@ -32,6 +32,7 @@
 //! | `stdio-rd`, `stdio-wr` | 0 or 1 each | [`net::stdio`] | end of input; outbox finished |
 //! | `accept0` | 0 or 1 | [`net::Listener`]: accepts | its owner lets go |
 //! | `cN-rd`, `cN-wr` | 1 each per connection | head, upgrade, WebSocket | connection closed |
+//! | `broadcast` | 0 or 1 | tells idle connections what everybody is told; starts when there is such a one | its owner lets go |
 //! | `exec-spawn` | 0 or 1 | [`exec`]: starts commands, and [`mcp`] servers, which die with it; starts with the first | its owner lets go |
 //! | `exec-io` | 0 or 1 | [`exec`]: inputs, outputs and ends of all running commands | every command is reaped |
 //! | `fs-N` | 0 to `FILE_WORKERS` | [`files`]: reads and writes files; starts when it is needed | its owner lets go |
@@ -56,6 +57,7 @@
 //! | inbox | readers | processor | `INBOX_MESSAGES`, `INBOX_BYTES` | a request of a network client is answered -32001; anything else waits in its reader |
 //! | inbox, one connection's share | its reader | processor | `INBOX_MESSAGES_PER_CONNECTION` | the reader waits, so the client's socket pushes back |
 //! | outbox | processor, and readers for refusals | writer | `OUTBOX_MESSAGES`, `OUTBOX_BYTES` | a WebSocket is closed with 1013; stdio makes the processor wait |
+//! | broadcasts | processor | `broadcast`, and each outbox before it takes anything else | `BROADCAST_MESSAGES`, `BROADCAST_BYTES` | the processor hands them out |
 //! | outbox, control lane | reader | writer | `OUTBOX_CONTROL_FRAMES` | closed with 1008 |
 //! | worker events | turns, store | processor | `WORKER_EVENTS` | the worker waits |
 //! | control events | signals, drain deadline | processor | `CONTROL_EVENTS` | dropped: the same was said often enough |

@@ -48,6 +48,15 @@ pub const OUTBOX_BYTES_STDIO: usize = 8 * MIB;
 /// Control frames (pong, close) in one outbox. Above it the connection is closed with 1008: no honest peer
 /// sends pings faster than it reads pongs.
 pub const OUTBOX_CONTROL_FRAMES: usize = 64;
+/// Messages for everybody that not everybody has taken yet. At this number the processor hands them out by
+/// itself, as it would without the log.
+pub const BROADCAST_MESSAGES: usize = 1024;
+/// Bytes of them; the same.
+pub const BROADCAST_BYTES: usize = 4 * MIB;
+/// Idle connections that are told at once, before others may use the processor.
+pub const BROADCAST_AT_ONCE: usize = 32;
+/// The pause after them: 4,000 idle connections hear of something within 125 ms.
+pub const BROADCAST_PAUSE: Duration = Duration::from_millis(1);
 /// Bytes that the stdio reader takes in one system call.
 pub const STDIO_READ_BYTES: usize = 64 * KIB;
 /// Bytes that a writer gathers into one system call.

@@ -11,6 +11,7 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use bytes::Bytes;
 
+use super::broadcast::Listening;
 use crate::obs::metrics::values::CLIENTS_CUT_OFF;
 use crate::sync::{lock, wait};
 
@@ -107,6 +108,8 @@ struct State {
     messages: usize,
     bytes: usize,
     closing: Option<Closing>,
+    /// How far it has read what everybody is told.
+    listening: Option<Box<Listening>>,
     writer_waits: bool,
     writer_gone: bool,
 }
@@ -150,38 +153,46 @@ impl Outbox {
     fn push_charged(&self, message: Bytes, charged: usize) -> Pushed {
         let shared = &*self.0;
         let mut state = lock(&shared.state);
-        loop {
-            if state.closing.is_some() || state.writer_gone {
-                return Pushed::Dropped;
-            }
-            // One message is always let in, however large: it has passed the message limit elsewhere.
-            let fits = state.messages == 0
-                || (state.messages < shared.limits.messages && state.bytes + charged <= shared.limits.bytes);
-            if fits {
-                break;
-            }
-            match &shared.limits.overflow {
-                Overflow::Wait => state = wait(&shared.room, state),
-                Overflow::Cut(closing) => {
-                    let closing = closing.clone();
-                    CLIENTS_CUT_OFF.add_one();
-                    shared.cut(&mut state, closing);
-                    return Pushed::Dropped;
-                }
-            }
+        shared.read_on(&mut state);
+        while shared.limits.overflow == Overflow::Wait && state.is_open() && !shared.has_room(&state, charged)
+        {
+            state = wait(&shared.room, state);
         }
-        state.messages += 1;
-        state.bytes += charged;
-        state.data.push_back(Queued { message, charged });
-        shared.wake_writer(&mut state);
-        Pushed::Queued
+        shared.put(&mut state, Queued { message, charged })
+    }
+
+    /// What happens above the bounds.
+    pub(super) fn overflow(&self) -> &Overflow {
+        &self.0.limits.overflow
+    }
+
+    /// From now on what everybody is told comes before anything else that is pushed.
+    pub(super) fn listen(&self, listening: Listening) {
+        lock(&self.0.state).listening = Some(Box::new(listening));
+    }
+
+    /// Takes what everybody was told meanwhile.
+    pub(super) fn read_on(&self) {
+        let shared = &*self.0;
+        shared.read_on(&mut lock(&shared.state));
+    }
+
+    /// Leaves out the message with this number, which everybody is told next: this client is told the same
+    /// in another form, or at once.
+    pub fn pass_over(&self, number: u64) {
+        let shared = &*self.0;
+        let mut state = lock(&shared.state);
+        shared.read_on(&mut state);
+        if let Some(listening) = &mut state.listening {
+            listening.pass_over(number);
+        }
     }
 
     /// Puts a whole control frame on the control lane. Too many of them close the connection (1008).
     pub fn push_control(&self, frame: Bytes) -> Pushed {
         let shared = &*self.0;
         let mut state = lock(&shared.state);
-        if state.writer_gone || state.closing.is_some() {
+        if !state.is_open() {
             return Pushed::Dropped;
         }
         if state.control.len() >= shared.limits.control_frames {
@@ -198,6 +209,7 @@ impl Outbox {
     pub fn finish(&self, closing: Closing) {
         let shared = &*self.0;
         let mut state = lock(&shared.state);
+        shared.read_on(&mut state);
         if state.closing.is_none() {
             state.closing = Some(closing);
             shared.room.notify_all();
@@ -215,8 +227,7 @@ impl Outbox {
     /// True if nothing more will be written.
     #[must_use]
     pub fn is_closing(&self) -> bool {
-        let state = lock(&self.0.state);
-        state.closing.is_some() || state.writer_gone
+        !lock(&self.0.state).is_open()
     }
 
     /// Bytes on the data lane, counting those that are being written.
@@ -226,7 +237,50 @@ impl Outbox {
     }
 }
 
+impl State {
+    fn is_open(&self) -> bool {
+        self.closing.is_none() && !self.writer_gone
+    }
+}
+
 impl Shared {
+    /// Takes what everybody was told since the last time.
+    fn read_on(&self, state: &mut State) {
+        let Some(mut listening) = state.listening.take() else { return };
+        listening.take(|message| {
+            let charged = message.len();
+            self.put(state, Queued { message, charged }) == Pushed::Queued
+        });
+        // The log keeps nothing for who takes nothing more.
+        if state.is_open() {
+            state.listening = Some(listening);
+        }
+    }
+
+    /// One message is always let in, however large: it has passed the message limit elsewhere.
+    fn has_room(&self, state: &State, charged: usize) -> bool {
+        state.messages == 0
+            || (state.messages < self.limits.messages && state.bytes + charged <= self.limits.bytes)
+    }
+
+    fn put(&self, state: &mut State, queued: Queued) -> Pushed {
+        if !state.is_open() {
+            return Pushed::Dropped;
+        }
+        if let Overflow::Cut(closing) = &self.limits.overflow
+            && !self.has_room(state, queued.charged)
+        {
+            CLIENTS_CUT_OFF.add_one();
+            self.cut(state, closing.clone());
+            return Pushed::Dropped;
+        }
+        state.messages += 1;
+        state.bytes += queued.charged;
+        state.data.push_back(queued);
+        self.wake_writer(state);
+        Pushed::Queued
+    }
+
     fn cut(&self, state: &mut State, closing: Closing) {
         for queued in state.data.drain(..) {
             state.bytes -= queued.charged;

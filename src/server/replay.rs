@@ -127,9 +127,7 @@ impl Processor {
             }
         };
         if audience == Audience::Everybody {
-            for session in self.sessions.iter() {
-                tell(session, session.subscriptions.contains(&id));
-            }
+            self.sessions.broadcast_beside(&thread.subscribers, encoded, |session| tell(session, true));
         } else {
             let subscribers = thread.subscribers.iter().filter_map(|id| self.sessions.get(*id));
             for session in subscribers.filter(|session| audience.has(session)) {

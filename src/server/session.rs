@@ -9,7 +9,7 @@ use super::commands::OutputCredit;
 use crate::agent::{Encoded, ThreadId};
 use crate::limits;
 use crate::net::{ConnectionId, Opened, Transport};
-use crate::queue::{Closing, Outbox};
+use crate::queue::{BroadcastLimits, Broadcaster, Closing, Outbox};
 use crate::rpc::{OpenRequests, Reply, RequestId};
 
 /// One connection's session.
@@ -22,6 +22,8 @@ pub(super) struct Session {
     /// The threads whose events it gets.
     pub(super) subscriptions: BTreeSet<ThreadId>,
     opened: Opened,
+    /// It takes what everybody is told from the shared log.
+    listens: bool,
     open: OpenRequests,
     credit: Arc<OutputCredit>,
 }
@@ -37,7 +39,7 @@ pub(super) struct Client {
     /// It wants numbers on notifications, to get again what it misses.
     pub(super) event_replay: bool,
     /// Notifications that it does not want.
-    pub(super) opted_out: HashSet<Box<str>>,
+    pub(super) opted_out: Arc<HashSet<Box<str>>>,
 }
 
 impl Session {
@@ -48,6 +50,7 @@ impl Session {
             client: None,
             subscriptions: BTreeSet::new(),
             opened,
+            listens: false,
             open: OpenRequests::default(),
             credit: OutputCredit::new(limits::COMMANDS_CREDIT_BYTES),
         }
@@ -76,15 +79,6 @@ impl Session {
     /// Lets the transport know that the client has said who it is.
     pub(super) fn admit(&self) {
         self.opened.admission.admit();
-    }
-
-    /// Makes the client one that hears broadcasts.
-    pub(super) fn introduce(&mut self, mut client: Client) {
-        if client.opted_out.len() > limits::OPT_OUT_METHODS_MAX {
-            tracing::warn!(connection = self.id.0, "too many opted-out methods; the list is ignored");
-            client.opted_out.clear();
-        }
-        self.client = Some(client);
     }
 
     /// True if the client wants numbers on what it is told of the threads it subscribes to.
@@ -121,38 +115,112 @@ impl Session {
 }
 
 /// All sessions.
-#[derive(Debug, Default)]
-pub(super) struct Sessions(HashMap<ConnectionId, Session>);
+#[derive(Debug)]
+pub(super) struct Sessions {
+    all: HashMap<ConnectionId, Session>,
+    everybody: Broadcaster,
+    /// Those that take what everybody is told from the shared log.
+    listening: usize,
+    /// Those that do not, because they make the processor wait: stdio.
+    waited_for: Vec<ConnectionId>,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        let limits = BroadcastLimits {
+            messages: limits::BROADCAST_MESSAGES,
+            bytes: limits::BROADCAST_BYTES,
+            at_once: limits::BROADCAST_AT_ONCE,
+            pause: limits::BROADCAST_PAUSE,
+            stack_bytes: limits::STACK_BYTES_IO,
+        };
+        Self {
+            all: HashMap::new(),
+            everybody: Broadcaster::new(limits),
+            listening: 0,
+            waited_for: Vec::new(),
+        }
+    }
+}
 
 impl Sessions {
     pub(super) fn open(&mut self, opened: Opened) {
-        self.0.insert(opened.id, Session::new(opened));
+        self.all.insert(opened.id, Session::new(opened));
+    }
+
+    /// Makes a client one that hears what everybody is told.
+    pub(super) fn introduce(&mut self, id: ConnectionId, mut client: Client) {
+        let Some(session) = self.all.get_mut(&id) else { return };
+        if client.opted_out.len() > limits::OPT_OUT_METHODS_MAX {
+            tracing::warn!(connection = id.0, "too many opted-out methods; the list is ignored");
+            client.opted_out = Arc::default();
+        }
+        session.listens = self.everybody.join(id.0, session.outbox(), Arc::clone(&client.opted_out));
+        session.client = Some(client);
+        if session.listens {
+            self.listening += 1;
+        } else {
+            self.waited_for.push(id);
+        }
     }
 
     pub(super) fn get(&self, id: ConnectionId) -> Option<&Session> {
-        self.0.get(&id)
+        self.all.get(&id)
     }
 
     pub(super) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Session> {
-        self.0.get_mut(&id)
+        self.all.get_mut(&id)
     }
 
     pub(super) fn remove(&mut self, id: ConnectionId) -> Option<Session> {
-        self.0.remove(&id)
+        let session = self.all.remove(&id)?;
+        if session.listens {
+            self.everybody.leave(id.0);
+            self.listening -= 1;
+        }
+        self.waited_for.retain(|other| *other != id);
+        Some(session)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Session> {
-        self.0.values()
+        self.all.values()
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.all.len()
     }
 
     /// Sends to every initialized client.
-    pub(super) fn broadcast(&self, notification: &Encoded) {
-        for session in self.0.values() {
-            session.notify(notification);
+    pub(super) fn broadcast(&mut self, notification: &Encoded) {
+        self.broadcast_beside(&[], notification, |_| ());
+    }
+
+    /// Sends to every initialized client; to some of them at once, by `tell`, and to the others when they
+    /// come by or the shared log's worker does.
+    pub(super) fn broadcast_beside(
+        &mut self,
+        some: &[ConnectionId],
+        notification: &Encoded,
+        tell: impl Fn(&Session),
+    ) {
+        let some_sessions = || some.iter().filter_map(|id| self.all.get(id));
+        let told = some_sessions().filter(|session| session.listens).count();
+        let number = (told < self.listening).then(|| self.everybody.next_number());
+        for session in some_sessions() {
+            if let Some(number) = number.filter(|_| session.listens) {
+                session.outbox().pass_over(number);
+            }
+            tell(session);
+        }
+        for id in self.waited_for.iter().filter(|id| !some.contains(id)) {
+            if let Some(session) = self.all.get(id) {
+                session.notify(notification);
+            }
+        }
+        if number.is_some()
+            && let Err(error) = self.everybody.tell(notification.method, notification.message.clone())
+        {
+            tracing::warn!(%error, "no worker for broadcasts; the processor hands them out");
         }
     }
 }

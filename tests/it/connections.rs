@@ -144,9 +144,11 @@ fn resuming_in_the_middle_of_a_turn_has_no_gap_and_no_doublet() {
 fn nothing_of_a_connection_is_left_when_it_has_gone() {
     let mut server = Server::start(Transport::WebSocket);
     let mut stayer = server.client();
-    // With everything open that the store needs for a turn.
+    // With everything that a turn and somebody beside it need.
+    let mut bystander = server.client();
     let thread = stayer.thread();
     stayer.turn(&thread, "hello");
+    bystander.settle();
     let gone = (0..5000).any(|_| {
         stayer.ok("account/read", json!({}));
         !server.workers().iter().any(|worker| worker.starts_with("turn-"))
@@ -176,6 +178,6 @@ fn nothing_of_a_connection_is_left_when_it_has_gone() {
         server.workers(),
         server.descriptors()
     );
-    drop(stayer);
+    drop((stayer, bystander));
     server.stop();
 }

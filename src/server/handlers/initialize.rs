@@ -1,5 +1,7 @@
 //! `initialize`: who the client is, who we are.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use crate::proto::{InitializeParams, InitializeResponse};
@@ -69,13 +71,14 @@ pub(in crate::server) fn initialize(
     // The transport takes larger messages from here on, before the client can know that it may send them.
     session.admit();
     reply.send(Ok(answer));
-    session.introduce(Client {
+    let client = Client {
         name,
         version,
         experimental: capabilities.experimental_api,
         event_replay: capabilities.event_replay,
-        opted_out: opted_out.into_iter().map(String::into_boxed_str).collect(),
-    });
+        opted_out: Arc::new(opted_out.into_iter().map(String::into_boxed_str).collect()),
+    };
+    processor.sessions.introduce(caller.connection, client);
 }
 
 /// What HTTP allows in a header (RFC 9110, 5.5) without the obsolete bytes above ASCII.

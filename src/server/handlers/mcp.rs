@@ -142,7 +142,7 @@ impl Processor {
     }
 
     /// Tells everybody how far a server's start is.
-    pub(in crate::server) fn on_mcp_start(&self, start: &StartStatus) {
+    pub(in crate::server) fn on_mcp_start(&mut self, start: &StartStatus) {
         let encoded = self.encode(&McpServerStatusUpdated {
             thread_id: None,
             name: &start.server,
