@@ -28,6 +28,7 @@
 //! | `timer` | 1 | [`timer`]: every deadline, on one wheel | its owner lets go |
 //! | `sandbox` | 1 for a few milliseconds | tries out what [`sandbox`] can enforce | that is known |
 //! | `signals` | 1 | [`sys::signals`]: INT, TERM, HUP | its owner lets go |
+//! | `watchdog` | 0 or 1, at the end | ends the process if that takes too long | the process has ended |
 //! | `log` | 0 or 1 | [`obs`]: writes lines to stderr; starts with the first line | its owner lets go |
 //! | `stdio-rd`, `stdio-wr` | 0 or 1 each | [`net::stdio`] | end of input; outbox finished |
 //! | `accept0` | 0 or 1 | [`net::Listener`]: accepts | its owner lets go |

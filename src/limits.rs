@@ -4,10 +4,12 @@
 //! must hold between numbers are asserted at compile time, so a change that breaks one does not build.
 //! What an operator may want to change is a default here and a field of [`crate::config`].
 
+mod ending;
 mod tools;
 
 use std::time::Duration;
 
+pub use ending::*;
 pub use tools::*;
 
 /// One KiB in bytes.
@@ -331,10 +333,6 @@ pub const DUE_RETRY: Duration = Duration::from_millis(100);
 pub const WRITE_STALL_DEADLINE: Duration = Duration::from_secs(30);
 /// After the server's Close frame the client has this long to answer it.
 pub const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
-/// A stdio client that sent a signal and does not read has this long before its output is given up.
-pub const STDIO_STOP_DEADLINE: Duration = Duration::from_millis(500);
-/// At the end of the process each worker has this long to stop before it is named in the log and left.
-pub const WORKER_STOP_DEADLINE: Duration = Duration::from_secs(1);
 /// At the end of the process the log has this long to reach stderr.
 pub const LOG_FLUSH_DEADLINE: Duration = Duration::from_millis(250);
 /// How long a client-visible wait for another process's database lock may take.

@@ -115,8 +115,8 @@ impl Door {
     }
 
     /// Says goodbye to everyone behind what is queued for them (the end of a turn, perhaps), and waits until
-    /// all are gone; who has not taken it within the deadline loses the rest.
-    pub(crate) fn close_all(&self) {
+    /// all are gone; who has not taken it within `delivery` loses the rest.
+    pub(crate) fn close_all(&self, delivery: Duration) {
         for open in lock(&self.open).values() {
             match open.link.outbox() {
                 Some(outbox) => outbox.finish(shutting_down()),
@@ -124,7 +124,7 @@ impl Door {
                 None => open.link.shut(Shutdown::Read),
             }
         }
-        if self.wait_until_empty(self.config.close_deadline) {
+        if self.wait_until_empty(delivery) {
             return;
         }
         for open in lock(&self.open).values() {

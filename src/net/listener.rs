@@ -9,6 +9,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crossbeam_channel::{Sender, bounded};
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -159,6 +160,13 @@ impl Listener {
         self.door.count()
     }
 
+    /// Lets nobody in any more, says goodbye to all and waits until they are gone: within `delivery` each takes
+    /// what is queued for it, or loses the rest.
+    pub fn close(mut self, delivery: Duration) {
+        self.stop_accepting();
+        self.door.close_all(delivery);
+    }
+
     /// Lets nobody in any more; open connections stay.
     pub fn stop_accepting(&mut self) {
         if self.stop.take().is_some() {
@@ -197,7 +205,7 @@ impl Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         self.stop_accepting();
-        self.door.close_all();
+        self.door.close_all(self.door.config.close_deadline);
     }
 }
 

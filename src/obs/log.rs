@@ -14,8 +14,8 @@ mod spans;
 
 use std::any::Any;
 use std::panic::PanicHookInfo;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tracing::span::{Attributes, Id, Record};
@@ -42,6 +42,16 @@ const TARGET_PEOPLE: &str = "app_server";
 
 /// True if lines are JSON objects; set once, by [`init`].
 static IS_JSON: AtomicBool = AtomicBool::new(false);
+
+/// The lane of the process's log; set once, by [`init`].
+static LANE: OnceLock<Arc<Lane>> = OnceLock::new();
+
+/// Waits until what was logged so far is written, at most `deadline`: for who ends the process at once.
+pub fn flush(deadline: Duration) {
+    if let Some(lane) = LANE.get() {
+        lane.flush(deadline);
+    }
+}
 
 /// What the environment says about the log.
 #[derive(Debug, Clone, Default)]
@@ -80,6 +90,7 @@ pub fn init(wanted: &Wanted) -> LogGuard {
     }
     let _ = subscriber::set_global_default(subscriber(&lane, filter));
     let in_hook = Arc::clone(&lane);
+    let _ = LANE.set(Arc::clone(&lane));
     std::panic::set_hook(Box::new(move |info| log_panic(&in_hook, info)));
     LogGuard { lane }
 }

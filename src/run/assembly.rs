@@ -16,10 +16,10 @@ use crate::net::{ConnectionIds, NetInbox, Scrape};
 use crate::proto::{self, AskForApproval, SandboxPolicy, SessionSource};
 use crate::sandbox::{self, SharedSandbox};
 use crate::server::{
-    Event, EventSender, Events, Facts, Processor, ProviderFacts, Services, StopCause, add_metrics,
+    Event, EventSender, Events, Facts, Processor, ProviderFacts, Services, Step, StopCause, add_metrics,
 };
 use crate::store::StoreWorker;
-use crate::sys::worker::Worker;
+use crate::sys::worker::{Worker, await_end_of};
 use crate::timer::{TimerHandle, TimerWorker};
 
 /// A server without transports: processor, store and timers run. Dropping it stops them.
@@ -78,7 +78,7 @@ impl Assembly {
         cwd: &str,
         source: SessionSource,
         clock: &Clock,
-        on_drain: impl Fn() + Send + 'static,
+        on_step: impl Fn(Step) + Send + 'static,
     ) -> Result<Self, StartError> {
         let started = |error| StartError::io("cannot start the server", error);
         let (inbox, events, receivers) = Events::new();
@@ -106,7 +106,7 @@ impl Assembly {
             sandbox: sandbox.clone(),
             mcp: mcp(config, cwd, clock, &spawner, &events),
             spawner,
-            on_drain: Box::new(on_drain),
+            on_step: Box::new(on_step),
         };
         let scrape = {
             let (store, events, inbox) = (services.store.clone(), events.clone(), inbox.clone());
@@ -144,16 +144,13 @@ impl Assembly {
         })
     }
 
-    /// Says why the processor ended, once it has. A closed channel means that it panicked.
-    #[must_use]
-    pub fn ended(&self) -> &Receiver<StopCause> {
-        &self.ended
-    }
-
     /// Waits for the processor's end.
     #[must_use]
     pub fn wait(self) -> Ended {
-        let cause = self.ended.recv().unwrap_or(StopCause::Panicked);
+        let cause = {
+            let _awaited = await_end_of(self.processor.name());
+            self.ended.recv().unwrap_or(StopCause::Panicked)
+        };
         Ended {
             cause,
             _parts: (self.processor, self.executor, self.sandbox_worker, self.store, self.timer_worker),

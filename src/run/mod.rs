@@ -7,6 +7,7 @@ pub mod proxy;
 mod prune;
 mod serve;
 mod shown;
+mod watchdog;
 
 pub use assembly::{Assembly, Ended};
 pub use oneshot::exec;

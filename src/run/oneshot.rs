@@ -6,7 +6,8 @@ use std::os::fd::OwnedFd;
 use serde_json::{Value, json};
 
 use super::Assembly;
-use super::serve::{StdioStop, watch_signals, working_directory};
+use super::serve::{StdioStop, at_once, watch_signals, working_directory};
+use super::watchdog::Watchdog;
 use crate::cli::{ExecArgs, Prompt};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -35,10 +36,12 @@ pub fn exec(args: &ExecArgs) -> Result<Exit, StartError> {
         let (reader, writer) = io::pipe().map_err(piped)?;
         (reader, OwnedFd::from(writer))
     };
-    let assembly =
-        Assembly::start(&config, &working_directory()?, SessionSource::Exec, &Clock::real(), || {})?;
+    let clock = Clock::real();
+    let watchdog = Watchdog::new(&clock);
+    let on_step = at_once(&watchdog);
+    let assembly = Assembly::start(&config, &working_directory()?, SessionSource::Exec, &clock, on_step)?;
     let stop = StdioStop::default();
-    let (signals, _signalled) = watch_signals(&assembly, Some(&stop))?;
+    let (signals, _signalled) = watch_signals(&assembly, Some(&stop), &watchdog)?;
     let stdio =
         Stdio::start(to_server, from_server, StdioConfig::standard(), &assembly.ids, &assembly.inbox)?;
     stop.set(stdio.outbox());
@@ -50,6 +53,7 @@ pub fn exec(args: &ExecArgs) -> Result<Exit, StartError> {
     // The end of our input is the end of the server.
     drop(client);
     let ended = assembly.wait();
+    watchdog.bound(limits::END_DEADLINE);
     stdio.stop(limits::STDIO_STOP_DEADLINE);
     drop(signals);
     if let StopCause::Store(error) = &ended.cause {

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use crossbeam_channel::{Receiver, bounded};
 
+use super::watchdog::Watchdog;
 use super::{Assembly, Ended};
 use crate::cli::ServeArgs;
 use crate::clock::Clock;
@@ -19,7 +20,7 @@ use crate::net::{Listener, Phase, Readiness, Wiring};
 use crate::obs;
 use crate::proto::SessionSource;
 use crate::queue::{Closing, Outbox};
-use crate::server::{Event, EventSender, StopCause};
+use crate::server::{Event, EventSender, Step, StopCause};
 use crate::sys::notify::Supervisor;
 use crate::sys::signals::{Signal, SignalWorker};
 use crate::sys::{activation, rlimit};
@@ -84,9 +85,11 @@ pub(super) fn working_directory() -> Result<String, StartError> {
 fn serve_stdio(config: &Config) -> Result<Exit, StartError> {
     raise_open_files("each running command needs four");
     let clock = Clock::real();
-    let assembly = Assembly::start(config, &working_directory()?, SessionSource::VsCode, &clock, || {})?;
+    let watchdog = Watchdog::new(&clock);
+    let on_step = at_once(&watchdog);
+    let assembly = Assembly::start(config, &working_directory()?, SessionSource::VsCode, &clock, on_step)?;
     let stop = StdioStop::default();
-    let (signals, signalled) = watch_signals(&assembly, Some(&stop))?;
+    let (signals, signalled) = watch_signals(&assembly, Some(&stop), &watchdog)?;
     let stdio_config = StdioConfig {
         message_bytes_max: config.server.message_bytes_max,
         outbox_bytes: limits::OUTBOX_BYTES_STDIO,
@@ -99,15 +102,26 @@ fn serve_stdio(config: &Config) -> Result<Exit, StartError> {
         &assembly.inbox,
     )?;
     stop.set(stdio.outbox());
-    wait_or_leave(&assembly, &signalled);
     let ended = assembly.wait();
     if ended.cause == StopCause::Done {
         // Everything that was asked for is answered in full, however long the client takes to read it.
+        watchdog.relax();
         stdio.write_out(&signalled);
     }
+    watchdog.bound(limits::END_DEADLINE);
     stdio.stop(limits::STDIO_STOP_DEADLINE);
     drop(signals);
-    exit(&ended)
+    exit(ended)
+}
+
+/// Bounds the end from the moment on at which whoever stops the server counts on it to be gone.
+pub(super) fn at_once(watchdog: &Watchdog) -> impl Fn(Step) + Send + use<> {
+    let watchdog = watchdog.clone();
+    move |step| match step {
+        Step::Draining => {}
+        Step::Stopping | Step::Ending => watchdog.bound(limits::END_DEADLINE),
+        Step::StoppingAtOnce => watchdog.bound(limits::FORCED_END_DEADLINE),
+    }
 }
 
 fn raise_open_files(what_for: &str) {
@@ -129,12 +143,17 @@ fn serve_network(config: &Config, net: NetConfig, door: Door) -> Result<Exit, St
     let clock = Clock::real();
     let (readiness, supervisor) = (Readiness::default(), Supervisor::from_env());
     let (draining, told) = (readiness.clone(), supervisor.clone());
+    let watchdog = Watchdog::new(&clock);
+    let bound = at_once(&watchdog);
     let assembly =
-        Assembly::start(config, &working_directory()?, SessionSource::VsCode, &clock, move || {
-            draining.set(Phase::Draining);
-            told.stopping();
+        Assembly::start(config, &working_directory()?, SessionSource::VsCode, &clock, move |step| {
+            if step == Step::Draining {
+                draining.set(Phase::Draining);
+                told.stopping();
+            }
+            bound(step);
         })?;
-    let (signals, _signalled) = watch_signals(&assembly, /*stdio*/ None)?;
+    let (signals, _signalled) = watch_signals(&assembly, /*stdio*/ None, &watchdog)?;
     let wiring = Wiring {
         inbox: assembly.inbox.clone(),
         ids: assembly.ids.clone(),
@@ -162,13 +181,18 @@ fn serve_network(config: &Config, net: NetConfig, door: Door) -> Result<Exit, St
     let _ = std::io::stderr().write_all(obs::log::for_people(&listener.banner()).as_bytes());
     supervisor.ready();
     let ended = assembly.wait();
-    drop(listener);
+    watchdog.bound(limits::END_DEADLINE);
+    listener.close(match ended.cause {
+        StopCause::Done => limits::DELIVERY_DEADLINE,
+        _ => limits::FORCED_DELIVERY_DEADLINE,
+    });
     drop(signals);
-    exit(&ended)
+    exit(ended)
 }
 
-fn exit(ended: &Ended) -> Result<Exit, StartError> {
-    match &ended.cause {
+/// Takes the rest of the server apart and says what its end is worth.
+fn exit(ended: Ended) -> Result<Exit, StartError> {
+    match ended.cause.clone() {
         StopCause::Done | StopCause::Forced => Ok(Exit::Done),
         StopCause::Store(error) => Err(StartError::Other(format!("cannot open the store: {error}"))),
         StopCause::Panicked => {
@@ -196,16 +220,28 @@ impl StdioStop {
     }
 }
 
-/// Hands signals to the processor, ahead of everything else. The receiver hears of the first one.
+/// Hands signals to the processor, ahead of everything else. The receiver hears of the first one. The worker
+/// bounds the end by itself where a signal wants it at once: the processor may be what hangs.
 pub(super) fn watch_signals(
     assembly: &Assembly,
     stdio: Option<&StdioStop>,
+    watchdog: &Watchdog,
 ) -> Result<(SignalWorker, Receiver<()>), StartError> {
     let (tell, signalled) = bounded(1);
     let events: EventSender = assembly.events.clone();
     let timer = assembly.timer.clone();
-    let stdio = stdio.cloned();
+    let (stdio, watchdog) = (stdio.cloned(), watchdog.clone());
+    let mut is_first = true;
     let worker = SignalWorker::start(move |signal: Signal| {
+        let was_first = std::mem::take(&mut is_first);
+        if signal == Signal::Hangup && !was_first {
+            // A lost terminal is no order to hurry. Not even told, so that no flood of it has the processor
+            // miss another signal.
+            return;
+        }
+        if !was_first || stdio.is_some() {
+            watchdog.bound(limits::FORCED_END_DEADLINE);
+        }
         events.tell_first(Event::Signal(signal));
         if let Some(stdio) = &stdio {
             stdio.arm(&timer);
@@ -214,23 +250,4 @@ pub(super) fn watch_signals(
     })
     .map_err(|error| StartError::io("cannot listen for signals", error))?;
     Ok((worker, signalled))
-}
-
-/// Waits for the processor's end; after a signal for a bounded time only. A stdio client that sends a signal
-/// counts on the process to be gone soon, whatever holds it up.
-fn wait_or_leave(assembly: &Assembly, signalled: &Receiver<()>) {
-    let mut select = crossbeam_channel::Select::new();
-    select.recv(assembly.ended());
-    select.recv(signalled);
-    select.ready();
-    if signalled.try_recv().is_ok() {
-        let mut ended = crossbeam_channel::Select::new();
-        ended.recv(assembly.ended());
-        if ended.ready_timeout(limits::WORKER_STOP_DEADLINE).is_err() {
-            tracing::error!(
-                "the server did not stop in time after a signal and is left; turns may be cut off"
-            );
-            std::process::exit(Exit::Failed.code().into());
-        }
-    }
 }

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use super::event::{Event, StopCause};
-use super::processor::Processor;
-use crate::limits;
+use super::processor::{Processor, Step};
 use crate::net::Transport;
 use crate::queue::Closing;
 use crate::store::StoreError;
@@ -117,11 +116,11 @@ impl Processor {
         let on_stdio = self.sessions.iter().any(|session| session.transport == Transport::Stdio);
         match self.ending.state {
             // A client on a pipe that sends a signal wants the process gone: the Python SDK kills after 2 s.
-            State::Serving | State::Draining if on_stdio => self.stop("a signal"),
+            State::Serving | State::Draining if on_stdio => self.stop("a signal", Step::StoppingAtOnce),
             State::Serving => self.drain("a signal"),
             // A lost terminal is no order to hurry.
             State::Draining if signal == Signal::Hangup => {}
-            State::Draining => self.stop("a second signal"),
+            State::Draining => self.stop("a second signal", Step::StoppingAtOnce),
             State::Stopping => {}
         }
     }
@@ -135,20 +134,21 @@ impl Processor {
         tracing::info!(connections, running_turns, "{why}: draining, new turns are refused");
         self.ending.state = State::Draining;
         self.ending.turns_logged = Some(running_turns);
-        (self.services.on_drain)();
+        (self.services.on_step)(Step::Draining);
         self.arm_drain_deadline();
         self.reconsider_all_asks();
     }
 
     /// Interrupts running turns and ends when they have.
-    pub(super) fn stop(&mut self, why: &str) {
+    pub(super) fn stop(&mut self, why: &str, step: Step) {
         if self.ending.state == State::Stopping {
             return;
         }
         tracing::info!(running_turns = self.threads.running_turns(), "{why}: stopping now");
         if self.ending.state == State::Serving {
-            (self.services.on_drain)();
+            (self.services.on_step)(Step::Draining);
         }
+        (self.services.on_step)(step);
         self.ending.state = State::Stopping;
         for thread in self.threads.iter() {
             if let Some(turn) = &thread.turn {
@@ -158,7 +158,7 @@ impl Processor {
     }
 
     pub(super) fn on_drain_over(&mut self) {
-        self.stop("the drain deadline has passed");
+        self.stop("the drain deadline has passed", Step::Stopping);
     }
 
     /// The end of input on stdio: what was asked is answered and what runs goes on, within the deadline.
@@ -172,7 +172,7 @@ impl Processor {
     /// A stdio client that has closed its output wants nothing more.
     pub(super) fn on_connection_gone(&mut self, transport: Transport) {
         if transport == Transport::Stdio {
-            self.stop("the output is closed");
+            self.stop("the output is closed", Step::StoppingAtOnce);
         }
     }
 
@@ -184,7 +184,3 @@ impl Processor {
         }
     }
 }
-
-// A turn that is interrupted writes its end, which may wait for another process's lock on the database; the
-// owner's deadline for the whole process is what bounds that.
-const _: () = assert!(limits::STDIO_STOP_DEADLINE.as_millis() < limits::WORKER_STOP_DEADLINE.as_millis());

@@ -22,7 +22,7 @@ mod view;
 
 pub use event::{Event, EventSender, Events, QueueFull, StopCause};
 pub use observe::add_metrics;
-pub use processor::{Processor, Services};
+pub use processor::{Processor, Services, Step};
 
 use crate::agent::Defaults;
 use crate::proto::SessionSource;

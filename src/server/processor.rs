@@ -49,8 +49,21 @@ pub struct Services {
     pub sandbox: SharedSandbox,
     /// MCP servers. They end with the processor.
     pub mcp: McpOwner,
-    /// Called once when the server takes no new work any more.
-    pub on_drain: Box<dyn Fn() + Send>,
+    /// Called at each step towards the end, once for each.
+    pub on_step: Box<dyn Fn(Step) + Send>,
+}
+
+/// How far the end of the server is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// No new work is taken.
+    Draining,
+    /// Running turns are interrupted because the time for them is over.
+    Stopping,
+    /// The same, and whoever wants it counts on the process to be gone at once.
+    StoppingAtOnce,
+    /// All turns have ended, and the parts are taken down.
+    Ending,
 }
 
 /// The owner of all server state.
@@ -94,6 +107,7 @@ impl Processor {
     /// Runs until the server has to stop. Connections are still open then, with everything queued for them.
     pub fn run(mut self, events: Events) -> StopCause {
         let cause = self.serve(&events);
+        (self.services.on_step)(Step::Ending);
         self.commands.give_up();
         for session in self.sessions.iter() {
             session.finish(super::ending::goodbye());

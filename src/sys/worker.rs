@@ -4,10 +4,13 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::sync::Mutex;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+
+use crate::sync::lock;
 
 /// Linux cuts the name of an OS thread here.
 const NAME_BYTES_MAX: usize = 15;
@@ -92,8 +95,50 @@ impl Worker {
             // The last handle was dropped by the worker itself, which is ending.
             return Ended::Returned;
         }
+        let _awaited = await_end_of(&self.name);
         if handle.join().is_ok() { Ended::Returned } else { Ended::Panicked }
     }
+}
+
+/// Names of the workers whose end somebody waits for now, in the order in which the waiting began: when the
+/// end of the process takes long, the last one is what holds it up.
+static AWAITED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// The workers whose end is waited for now, the longest awaited first.
+#[must_use]
+pub fn awaited() -> Vec<String> {
+    lock(&AWAITED).clone()
+}
+
+/// Puts down that the end of a worker is waited for, until the guard is dropped. Joins do this by themselves.
+pub fn await_end_of(name: &str) -> Awaiting {
+    lock(&AWAITED).push(name.to_owned());
+    Awaiting(name.to_owned())
+}
+
+/// Somebody waits for the end of a worker.
+#[derive(Debug)]
+#[must_use = "dropping it says that the wait is over"]
+pub struct Awaiting(String);
+
+impl Drop for Awaiting {
+    fn drop(&mut self) {
+        let mut awaited = lock(&AWAITED);
+        if let Some(at) = awaited.iter().rposition(|name| *name == self.0) {
+            awaited.remove(at);
+        }
+    }
+}
+
+/// Names of the OS threads of this process as the system knows them; empty where it does not tell.
+#[must_use]
+pub fn running() -> Vec<String> {
+    let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return Vec::new() };
+    let name = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("comm")).ok();
+    let mut names: Vec<String> =
+        tasks.flatten().filter_map(name).map(|name| name.trim_end().to_owned()).collect();
+    names.sort();
+    names
 }
 
 impl Drop for Worker {
@@ -120,6 +165,26 @@ mod tests {
         drop(stop);
         drop(worker);
         assert_eq!(heard.try_recv(), Ok("ended"));
+    }
+
+    #[test]
+    fn who_is_waited_for_is_known_by_name() {
+        let (stop, stopped) = bounded::<()>(0);
+        let awaited_one = Worker::spawn("awaited-one", STACK_BYTES_IO, move || {
+            let _ = stopped.recv();
+        })
+        .expect("a worker starts");
+        let ended = awaited_one.ended().clone();
+        let joins = Worker::spawn("joins", STACK_BYTES_IO, move || drop(awaited_one));
+        let is_awaited = || awaited().contains(&"awaited-one".to_owned());
+        while !is_awaited() {
+            std::thread::yield_now();
+        }
+        assert!(running().contains(&"awaited-one".to_owned()));
+        drop(stop);
+        let _ = ended.recv();
+        joins.expect("a worker starts").join();
+        assert!(!is_awaited());
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod command_life;
 mod command_line;
 mod connections;
 mod crowd;
+mod drain;
 mod envelope;
 mod family;
 mod files;

@@ -237,7 +237,7 @@ fn a_client_that_does_not_read_does_not_keep_a_signal_waiting() {
     let taken = write_until_stuck(&mut stdin, flood.as_bytes());
     assert!(taken < flood.len(), "the server has a bound");
     process.signal(Signal::TERM);
-    let status = process.exits_within(Duration::from_secs(2));
+    let status = process.exits_within(SOON);
     assert_eq!(status.code(), Some(0), "{}", process.stderr_at_end());
 }
 

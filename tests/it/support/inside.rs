@@ -75,7 +75,7 @@ impl Inside {
         let home = self.home.path().as_os_str().to_owned();
         let env = |name: &str| (name == "APP_SERVER_HOME").then(|| home.clone());
         let config = Config::load(&flags, &env, self.home.path()).expect("a configuration");
-        let assembly = Assembly::start(&config, "/work", SessionSource::VsCode, &self.clock, || {});
+        let assembly = Assembly::start(&config, "/work", SessionSource::VsCode, &self.clock, |_| {});
         self.assembly = Some(assembly.expect("it starts"));
     }
 
