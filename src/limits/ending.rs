@@ -12,11 +12,11 @@ pub const WORKER_STOP_DEADLINE: Duration = Duration::from_secs(1);
 pub const DELIVERY_DEADLINE: Duration = Duration::from_secs(5);
 /// The same when the end is forced.
 pub const FORCED_DELIVERY_DEADLINE: Duration = Duration::from_millis(300);
-/// From the moment on at which nothing is waited for any more, the process has this long to end. Above it, who
-/// holds it up is named in the log and the process ends with exit code 1.
+/// From the moment on at which nothing is waited for any more, the process has this long to end. Above it,
+/// who holds it up is named in the log and the process ends with exit code 1.
 pub const END_DEADLINE: Duration = Duration::from_secs(10);
-/// The same from a second signal on; on stdio from the first, or from a closed output on. The Python SDK kills
-/// two seconds after its signal, and one is promised.
+/// The same from a second signal on; on stdio from the first, or from a closed output on. The Python SDK
+/// kills two seconds after its signal, and one is promised.
 pub const FORCED_END_DEADLINE: Duration = Duration::from_millis(900);
 /// What the log has to say when the process is ended before its time gets this long to be written.
 pub const LOG_LAST_WORDS_DEADLINE: Duration = Duration::from_millis(50);

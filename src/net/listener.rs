@@ -160,8 +160,8 @@ impl Listener {
         self.door.count()
     }
 
-    /// Lets nobody in any more, says goodbye to all and waits until they are gone: within `delivery` each takes
-    /// what is queued for it, or loses the rest.
+    /// Lets nobody in any more, says goodbye to all and waits until they are gone: within `delivery` each
+    /// takes what is queued for it, or loses the rest.
     pub fn close(mut self, delivery: Duration) {
         self.stop_accepting();
         self.door.close_all(delivery);

@@ -221,7 +221,9 @@ impl Listening {
             return;
         }
         let state = lock(&self.log.state);
-        let skipped = usize::try_from(self.next - state.first).unwrap_or(usize::MAX);
+        // Whose outbox has left is not waited for; what it did not read is gone, and so is its client.
+        let Some(skipped) = self.next.checked_sub(state.first) else { return };
+        let skipped = usize::try_from(skipped).unwrap_or(usize::MAX);
         for Entry { topic, message } in state.entries.iter().skip(skipped) {
             self.next += 1;
             if !self.deaf_to.contains(*topic) && !put(message.clone()) {
@@ -385,6 +387,20 @@ mod tests {
         slow.read_on();
         let next = slow_drain.next(&mut Batch::default(), /*bytes_max*/ 100);
         assert!(matches!(next, Next::Close(Closing { code: 1013, .. })), "{next:?}");
+    }
+
+    #[test]
+    fn what_is_pushed_to_an_outbox_that_has_left_finds_the_log_gone_on() {
+        let mut broadcaster = Broadcaster::new(limits(/*messages*/ 1));
+        let (outbox, _drain) = outbox(/*messages*/ 100);
+        broadcaster.join(/*id*/ 1, &outbox, nothing());
+        broadcaster.leave(/*id*/ 1);
+        // A full log is told at once and emptied.
+        tell(&mut broadcaster, "1");
+        tell(&mut broadcaster, "2");
+        // An answer that was on its way when the client left.
+        outbox.push(Bytes::from_static(b"late"));
+        assert_eq!(outbox.bytes_queued(), 4);
     }
 
     #[test]

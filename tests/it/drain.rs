@@ -1,5 +1,5 @@
-//! The polite stop of a network server, sentence by sentence: what goes on, what is refused, what ends it, and
-//! what bounds it when something hangs.
+//! The polite stop of a network server, sentence by sentence: what goes on, what is refused, what ends it,
+//! and what bounds it when something hangs.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
