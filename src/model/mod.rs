@@ -21,6 +21,7 @@ pub use http::retry_pause;
 pub use offline::{OFFLINE_MODEL, OFFLINE_PROVIDER, OfflineModel};
 pub use providers::Providers;
 pub use request::{Content, InputItem, ModelRequest, Role, ToolCall, ToolInput, ToolSpec, words};
+pub use sse::{SseParser, TooLarge};
 
 /// A model that can be asked.
 pub trait ModelClient: Send + Sync {

@@ -8,7 +8,7 @@ use crate::limits::{SSE_EVENT_BYTES_MAX, SSE_LINE_BYTES_MAX};
 
 /// Takes bytes and gives the data of each event.
 #[derive(Debug, Default)]
-pub(super) struct SseParser {
+pub struct SseParser {
     /// The unfinished line.
     line: Vec<u8>,
     /// The data of the unfinished event, each line with a newline after it.
@@ -21,7 +21,7 @@ pub(super) struct SseParser {
 
 /// The other side breaks a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum TooLarge {
+pub enum TooLarge {
     /// A line has more bytes than [`SSE_LINE_BYTES_MAX`].
     #[error("a line of more than {SSE_LINE_BYTES_MAX} bytes")]
     Line,
@@ -36,7 +36,7 @@ impl SseParser {
     ///
     /// # Errors
     /// A limit is broken; the stream is of no use any more.
-    pub(super) fn push(&mut self, bytes: &[u8], mut on_event: impl FnMut(Vec<u8>)) -> Result<(), TooLarge> {
+    pub fn push(&mut self, bytes: &[u8], mut on_event: impl FnMut(Vec<u8>)) -> Result<(), TooLarge> {
         let mut rest = bytes;
         if self.after_return && !rest.is_empty() {
             self.after_return = false;
