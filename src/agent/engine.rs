@@ -23,7 +23,7 @@ use super::stop::Stop;
 use super::stream::Open;
 use super::teller::Teller;
 use super::tools::mcp::tools as mcp_tools;
-use super::tools::{ToolContext, Toolbox, client_tools};
+use super::tools::{ToolContext, Toolbox};
 use super::turn::{NewInput, TurnWork};
 use super::usage;
 use super::work::TurnKind;
@@ -82,9 +82,7 @@ impl Engine {
             Arc::clone(&work.sink),
             work.clock.clone(),
         ));
-        let mut more = work.tools.clone();
-        more.extend(client_tools(&work.settings.dynamic_tools));
-        let tools = Toolbox::new(&more);
+        let tools = Toolbox::new(&work.tools);
         let context = Arc::new(ToolContext {
             teller: Arc::clone(&teller),
             cancel,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::ask::Ask;
+use super::goal::GoalAsk;
 use super::ids::{ThreadId, TurnId};
 use super::live::GrownTo;
 use crate::proto::{Notification, ThreadItem, ThreadTokenUsage, Turn};
@@ -47,6 +48,8 @@ pub enum Change {
     ItemCompleted(Arc<ThreadItem>),
     /// The clients are asked something.
     Asked(Box<Ask>),
+    /// The model wants something with the thread's goal.
+    Goal(Box<GoalAsk>),
     /// Tokens were used.
     TokenUsage(Box<ThreadTokenUsage>),
     /// The turn has ended and is in the store; nothing follows.

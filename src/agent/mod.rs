@@ -11,6 +11,7 @@ mod control;
 mod conversation;
 mod engine;
 mod event;
+mod goal;
 mod ids;
 mod input;
 mod instructions;
@@ -38,6 +39,7 @@ pub use approvals::{
 pub use ask::{Answered, Ask, Asker, Opening, Outcome, OutcomeSender};
 pub use command_rules::CommandRules;
 pub use event::{Change, Encoded, EventSink, ListenerGone, TurnEvent};
+pub use goal::{GoalAnswer, GoalAnswerSender, GoalAsk, GoalWish};
 pub use ids::{ThreadId, TurnId};
 pub use items::{preview, text_chars};
 pub use live::GrownTo;

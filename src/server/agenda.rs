@@ -26,6 +26,8 @@ pub(super) struct Agenda {
     pub(super) queued: usize,
     /// What waits does not start by itself now.
     pub(super) held: bool,
+    /// The running turn was for the goal until the model stopped it: it counts to its end.
+    stopped_by_model: bool,
     /// The turn that runs for the goal.
     goal_turn: Option<TurnId>,
     /// Turns for the goal since a user last said something.
@@ -92,6 +94,7 @@ impl Processor {
         let used = tokens(thread);
         let agenda = &mut thread.agenda;
         agenda.tokens_before = used;
+        agenda.stopped_by_model = false;
         agenda.held = false;
         if agenda.goal_turn != Some(turn) {
             agenda.goal_turn = None;
@@ -139,12 +142,14 @@ impl Processor {
         let agenda = &mut thread.agenda;
         agenda.held = turn.status != TurnStatus::Completed && agenda.queued > 0;
         let was_active = agenda.has_active_goal();
-        let goal = agenda.goal.as_mut().filter(|_| was_active).map(|goal| {
+        let counts = was_active || agenda.stopped_by_model;
+        let goal = agenda.goal.as_mut().filter(|_| counts).map(|goal| {
             goal.tokens_used += used;
             goal.time_used_ms += turn.duration_ms.unwrap_or(0);
             goal.updated_at_ms = now;
             let over = goal.token_budget.is_some_and(|budget| goal.tokens_used >= budget);
             let stopped = match turn.status {
+                _ if !was_active => None,
                 TurnStatus::Interrupted => Some(ThreadGoalStatus::Paused),
                 TurnStatus::Failed => Some(ThreadGoalStatus::Blocked),
                 _ if over => Some(ThreadGoalStatus::BudgetLimited),
@@ -209,6 +214,33 @@ impl Processor {
         agenda.goal = goal;
         agenda.goal_turns = 0;
         self.go_on(id);
+    }
+
+    /// The model has begun a goal in the running turn, or has said where it stands; the store has it. What
+    /// follows begins with the turn's end. Turns without a user's word go on being counted: a model that
+    /// sets itself one goal after the other must not work for ever.
+    pub(super) fn agenda_goal_by_model(&mut self, id: ThreadId, turn: TurnId, mut goal: GoalRecord) {
+        let Some(thread) = self.threads.get_mut(id) else { return };
+        let used = tokens(thread);
+        let is_over = thread.turn.as_ref().is_none_or(|running| running.id != turn);
+        let agenda = &mut thread.agenda;
+        let is_known = agenda.goal.as_ref().is_some_and(|known| known.created_at_ms == goal.created_at_ms);
+        if is_over && is_known {
+            // The interrupt that ended the turn has paused it, also in the store.
+            return;
+        }
+        if is_over {
+            goal.status = status_text(ThreadGoalStatus::Paused);
+        } else if is_known {
+            agenda.stopped_by_model |= agenda.has_active_goal();
+        } else {
+            agenda.tokens_before = used;
+        }
+        agenda.goal = Some(goal.clone());
+        if is_over {
+            self.keep_goal(id, &goal);
+        }
+        self.tell_goal(id, Some(&turn.to_string()), &goal);
     }
 
     /// Begins what is next, if the thread is free for it: what waits comes before the goal.

@@ -1,6 +1,5 @@
-//! What a thread does by itself: goals, and messages that wait in its queue. And what clients keep with it.
+//! Messages that wait in a thread's queue, and what clients keep with a thread.
 
-use app_server::limits::GOAL_TURNS_MAX;
 use serde_json::{Value, json};
 
 use crate::support::client::{column, said, text};
@@ -16,119 +15,11 @@ fn queued(peer: &mut Peer, thread: &str) -> Vec<String> {
     column(&page["data"], "clientUserMessageId")
 }
 
-fn goal(peer: &mut Peer, thread: &str) -> Value {
-    peer.ask("thread/goal/get", json!({ "threadId": thread })).expect("it answers")["goal"].take()
-}
-
 /// What the user said in a thread, oldest first.
-fn words_of(peer: &mut Peer, thread: &str) -> Vec<String> {
+pub(crate) fn words_of(peer: &mut Peer, thread: &str) -> Vec<String> {
     let list = peer.ask("thread/items/list", json!({ "threadId": thread, "limit": 1000 })).expect("a page");
     let items = list["data"].as_array().expect("a list").iter().map(|entry| &entry["item"]);
     items.filter(|item| item["type"] == "userMessage").map(|item| text(&item["content"][0]["text"])).collect()
-}
-
-#[test]
-fn a_goal_goes_on_until_its_budget_is_used_up() {
-    let inside = Inside::start(&[]);
-    let mut peer = inside.connect();
-    let mut other = inside.connect();
-    let thread = peer.start_thread(json!({}));
-    let of = |rest: Value| {
-        let mut params = rest;
-        params["threadId"] = thread.clone().into();
-        params
-    };
-    peer.run_turn(&thread, "hello");
-    assert_eq!(goal(&mut peer, &thread), Value::Null);
-    assert_eq!(peer.ask("thread/goal/clear", of(json!({}))), Ok(json!({ "cleared": false })));
-    for (params, reason) in [
-        (json!({ "status": "active" }), "the thread has no goal; give an objective"),
-        (json!({ "objective": "  " }), "goal objective must not be empty"),
-        (json!({ "objective": "x", "tokenBudget": 0 }), "tokenBudget must be greater than 0"),
-    ] {
-        assert_eq!(peer.ask("thread/goal/set", of(params)).expect_err(reason)["message"], reason);
-    }
-    peer.heard_so_far();
-    let set = json!({ "objective": " finish the demo ", "status": "active", "tokenBudget": 100 });
-    let set = peer.ask("thread/goal/set", of(set)).expect("it is set")["goal"].take();
-    assert_eq!((&set["objective"], &set["tokensUsed"]), (&json!("finish the demo"), &json!(0)));
-    let told = peer.hear("thread/goal/updated", &thread);
-    assert_eq!((&told["params"]["goal"], &told["params"]["turnId"]), (&set, &Value::Null));
-    let mut turns = 0;
-    loop {
-        let began = peer.hear("turn/started", &thread)["params"]["turn"]["id"].take();
-        let told = peer.hear("thread/goal/updated", &thread)["params"].take();
-        assert_eq!(told["turnId"], began);
-        let ended = peer.hear("turn/completed", &thread);
-        assert_eq!(ended["params"]["turn"]["id"], began);
-        turns += 1;
-        if told["goal"]["status"] == "budgetLimited" {
-            assert!(told["goal"]["tokensUsed"].as_i64() >= Some(100));
-            break;
-        }
-        assert!(told["goal"]["tokensUsed"].as_i64() < Some(100) && turns < 100, "{told}");
-    }
-    assert!(turns > 1, "it goes on by itself");
-    assert!(!peer.heard_so_far().contains(&"turn/started".to_owned()), "it does not go on");
-    assert_eq!(words_of(&mut peer, &thread), ["hello"], "nobody said anything");
-    assert_eq!(goal(&mut peer, &thread)["status"], "budgetLimited");
-    assert!(other.heard_so_far().contains(&"thread/goal/updated".to_owned()), "everybody is told");
-    assert_eq!(peer.ask("thread/goal/clear", of(json!({}))), Ok(json!({ "cleared": true })));
-    peer.hear("thread/goal/cleared", &thread);
-}
-
-#[test]
-fn a_goal_is_paused_by_its_user_and_survives_the_server() {
-    let mut inside = Inside::start(&[]);
-    let mut peer = inside.connect();
-    let thread = peer.start_thread(json!({}));
-    // The offline model keeps to the last words of its user, so the goal's turns are slow as well.
-    peer.start_turn(&thread, "slow: 60s\nwords");
-    let set = |peer: &mut Peer, status: &str| {
-        let params = json!({ "threadId": thread, "objective": "go on", "status": status });
-        peer.ask("thread/goal/set", params).expect("it is set");
-    };
-    set(&mut peer, "active");
-    inside.advance_until(&mut peer, "turn/completed", &thread);
-    let second = peer.hear("turn/started", &thread)["params"]["turn"]["id"].take();
-    set(&mut peer, "paused");
-    inside.advance_until(&mut peer, "turn/completed", &thread);
-    assert!(!peer.heard_so_far().contains(&"turn/started".to_owned()), "it is paused");
-
-    set(&mut peer, "active");
-    let third = peer.hear("turn/started", &thread)["params"]["turn"]["id"].take();
-    assert_ne!(third, second);
-    peer.ask("turn/interrupt", json!({ "threadId": thread, "turnId": third })).expect("it runs");
-    let told = peer.hear("thread/goal/updated", &thread);
-    assert_eq!(told["params"]["goal"]["status"], "paused", "a user who interrupts wants it to stop");
-    peer.hear("turn/completed", &thread);
-    let kept = goal(&mut peer, &thread);
-    drop(peer);
-
-    inside.restart();
-    let mut peer = inside.connect();
-    assert_eq!(goal(&mut peer, &thread), kept, "also without loading the thread");
-    peer.ask("thread/resume", json!({ "threadId": thread })).expect("it is stored");
-    assert_eq!(peer.hear("thread/goal/updated", &thread)["params"]["goal"], kept);
-    assert!(!peer.heard_so_far().contains(&"turn/started".to_owned()), "it is still paused");
-}
-
-#[test]
-fn a_goal_without_end_is_blocked() {
-    let inside = Inside::start(&[]);
-    let mut peer = inside.connect();
-    let thread = peer.start_thread(json!({}));
-    peer.ask("thread/goal/set", json!({ "threadId": thread, "objective": "go on" })).expect("it is set");
-    loop {
-        let told = peer.hear("thread/goal/updated", &thread);
-        if told["params"]["goal"]["status"] == "blocked" {
-            break;
-        }
-    }
-    assert_eq!(goal(&mut peer, &thread)["status"], "blocked");
-    let turns = json!({ "threadId": thread, "limit": 1000, "itemsView": "notLoaded" });
-    let turns = peer.ask("thread/turns/list", turns).expect("a page");
-    assert_eq!(turns["data"].as_array().expect("a list").len(), GOAL_TURNS_MAX as usize);
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod envelope;
 mod family;
 mod files;
 mod floods;
+mod goals;
 mod handshake;
 mod homes;
 mod kill;

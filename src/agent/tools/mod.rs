@@ -3,6 +3,7 @@
 mod apply_patch;
 mod client;
 mod exec;
+mod goal;
 mod image;
 pub(super) mod mcp;
 mod permit;
@@ -68,6 +69,9 @@ fn built_in() -> Vec<Arc<dyn Tool>> {
         Arc::new(plan::UpdatePlan),
         Arc::new(image::ViewImage),
         Arc::new(user_input::RequestUserInput),
+        Arc::new(goal::GetGoal),
+        Arc::new(goal::CreateGoal),
+        Arc::new(goal::UpdateGoal),
     ]
 }
 

@@ -294,6 +294,11 @@ fn arguments(wish: &Wish) -> (String, String) {
             ("request_user_input", json!({ "questions": [question] }))
         }
         Wish::Image(path) => ("view_image", json!({ "path": path })),
+        Wish::Goal(text) => match text.as_str() {
+            "show" => ("get_goal", json!({})),
+            "complete" | "blocked" | "paused" => ("update_goal", json!({ "status": text })),
+            objective => ("create_goal", json!({ "objective": objective })),
+        },
         Wish::Other(name, input) => {
             let input = if input.is_empty() { "{}" } else { input };
             return (name.clone(), input.to_owned());

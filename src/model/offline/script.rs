@@ -41,6 +41,8 @@ pub(super) enum Wish {
     Ask(String, Vec<String>),
     /// `image: …`.
     Image(String),
+    /// `goal: …`: where the goal stands, or a new one.
+    Goal(String),
     /// `call: TOOL …`.
     Other(String, String),
 }
@@ -104,6 +106,7 @@ fn direction(line: &str) -> Option<Step> {
             let mut parts = rest.split('|').map(|part| part.trim().to_owned());
             Wish::Ask(parts.next()?, parts.filter(|answer| !answer.is_empty()).collect())
         }
+        "goal" => Wish::Goal(rest.to_owned()),
         "image" => Wish::Image(rest.to_owned()),
         "call" => {
             let (tool, input) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
@@ -150,7 +153,7 @@ mod tests {
         let script = Script::parse(
             "hello\n slow: 1.5s\n$ ls -la\n$ pwd\n\n$ id\nthink: hm: well\nslow: never\nplan:\nnote: mine\n\
              *** Begin Patch\n*** Add File: a\n+$ x\n*** End Patch\nfail: context\nescalate: rm x\n\
-             ask: Really? | Yes | No\nimage: /a b.png\ncall: mine {\"a\": 1}\ncall: bare",
+             ask: Really? | Yes | No\nimage: /a b.png\ngoal: be done\ncall: mine {\"a\": 1}\ncall: bare",
         );
         assert_eq!(script.said, "hello\n\nslow: never\nplan:\nnote: mine");
         let patch = "*** Begin Patch\n*** Add File: a\n+$ x\n*** End Patch\n".to_owned();
@@ -167,6 +170,7 @@ mod tests {
                 Step::Call(vec![Wish::Escalate("rm x".to_owned())]),
                 Step::Call(vec![Wish::Ask("Really?".to_owned(), answers)]),
                 Step::Call(vec![Wish::Image("/a b.png".to_owned())]),
+                Step::Call(vec![Wish::Goal("be done".to_owned())]),
                 Step::Call(vec![Wish::Other("mine".to_owned(), "{\"a\": 1}".to_owned())]),
                 Step::Call(vec![Wish::Other("bare".to_owned(), String::new())]),
             ]

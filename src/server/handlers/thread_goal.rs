@@ -1,15 +1,16 @@
-//! `thread/goal/set`, `thread/goal/get`, `thread/goal/clear`.
+//! `thread/goal/set`, `thread/goal/get`, `thread/goal/clear`, and what the model wants with its goal.
 
 use super::thread_id;
 use super::thread_life::store_of;
 use super::thread_lists::refusal;
+use crate::agent::{GoalAsk, GoalWish, ThreadId, TurnId};
 use crate::limits;
 use crate::proto::{
     ThreadGoalClearParams, ThreadGoalClearResponse, ThreadGoalCleared, ThreadGoalGetResponse,
     ThreadGoalSetParams, ThreadGoalSetResponse, ThreadGoalStatus, ThreadIdParams,
 };
 use crate::rpc::{Reason, Reply, RpcError};
-use crate::server::agenda::{shown, status_text};
+use crate::server::agenda::{shown, status, status_text};
 use crate::server::dispatch::{Caller, Query};
 use crate::server::processor::Processor;
 use crate::store::{Database, GoalRecord};
@@ -26,8 +27,10 @@ pub(in crate::server) fn set(
     params: ThreadGoalSetParams,
     reply: Reply,
 ) {
-    let prepared =
-        thread_id(&params.thread_id).and_then(|id| check(&params).map(|objective| (id, objective)));
+    let prepared = thread_id(&params.thread_id).and_then(|id| {
+        let checked = check(params.objective.as_deref(), params.token_budget.flatten());
+        Ok((id, checked.map_err(refuse)?))
+    });
     let (id, objective) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => return reply.refuse(error),
@@ -59,18 +62,18 @@ pub(in crate::server) fn set(
     });
 }
 
-/// The objective that a client gives, if it does.
-fn check(params: &ThreadGoalSetParams) -> Result<Option<String>, RpcError> {
-    if params.token_budget.flatten().is_some_and(|budget| budget <= 0) {
-        return Err(refuse("tokenBudget must be greater than 0".to_owned()));
+/// The objective that is given, if one is, and that the budget means something.
+fn check(objective: Option<&str>, token_budget: Option<i64>) -> Result<Option<String>, String> {
+    if token_budget.is_some_and(|budget| budget <= 0) {
+        return Err("tokenBudget must be greater than 0".to_owned());
     }
-    let Some(objective) = params.objective.as_deref().map(str::trim) else { return Ok(None) };
+    let Some(objective) = objective.map(str::trim) else { return Ok(None) };
     if objective.is_empty() {
-        return Err(refuse("goal objective must not be empty".to_owned()));
+        return Err("goal objective must not be empty".to_owned());
     }
     if objective.chars().count() > limits::GOAL_CHARS_MAX {
         let max = limits::GOAL_CHARS_MAX;
-        return Err(refuse(format!("goal objective exceeds the maximum length of {max} characters")));
+        return Err(format!("goal objective exceeds the maximum length of {max} characters"));
     }
     Ok(Some(objective.to_owned()))
 }
@@ -143,4 +146,60 @@ pub(in crate::server) fn clear(
             processor.agenda_goal_set(id, /*goal*/ None);
         }
     });
+}
+
+/// The goal as the model wants it to be.
+fn wished(known: Option<GoalRecord>, wish: GoalWish, now: i64) -> Result<GoalRecord, String> {
+    let is_complete = |goal: &GoalRecord| status(goal) == ThreadGoalStatus::Complete;
+    match (wish, known) {
+        (GoalWish::Begin { .. }, Some(known)) if !is_complete(&known) => {
+            Err("the thread has a goal already; it is not complete".to_owned())
+        }
+        (GoalWish::Begin { objective, token_budget }, _) => {
+            let objective = check(Some(&objective), token_budget)?.unwrap_or_default();
+            let status = status_text(ThreadGoalStatus::Active);
+            let (created_at_ms, updated_at_ms) = (now, now);
+            Ok(GoalRecord {
+                objective,
+                status,
+                token_budget,
+                created_at_ms,
+                updated_at_ms,
+                ..GoalRecord::default()
+            })
+        }
+        (GoalWish::Mark(_) | GoalWish::Read, None) => Err("the thread has no goal".to_owned()),
+        (GoalWish::Mark(status), Some(mut goal)) => {
+            goal.status = status_text(status);
+            goal.updated_at_ms = now;
+            Ok(goal)
+        }
+        (GoalWish::Read, Some(goal)) => Ok(goal),
+    }
+}
+
+impl Processor {
+    /// The model of a running turn looks at the goal or changes it. It is answered when that is in the store.
+    pub(in crate::server) fn on_goal_wish(&mut self, id: ThreadId, turn: TurnId, ask: GoalAsk) {
+        let GoalAsk { wish, answer } = ask;
+        let Some(thread) = self.threads.get(id) else { return };
+        if wish == GoalWish::Read {
+            return answer.send(Ok(thread.agenda.goal.as_ref().map(|goal| shown(id, goal))));
+        }
+        let (text, now) = (id.to_string(), self.services.clock.wall_ms());
+        // All that the processor has changed was queued before this, so the store knows as much.
+        let work = move |database: &mut Database| {
+            let goal = wished(database.goal(&text)?, wish, now);
+            if let Ok(goal) = &goal {
+                database.put_goal(&text, goal)?;
+            }
+            Ok(goal)
+        };
+        self.write_by_itself(&thread.store, work, move |processor, goal| {
+            if let Ok(goal) = &goal {
+                processor.agenda_goal_by_model(id, turn, goal.clone());
+            }
+            answer.send(goal.map(|goal| Some(shown(id, &goal))));
+        });
+    }
 }

@@ -128,7 +128,7 @@ pub(super) fn launch(processor: &mut Processor, launch: Launch) {
         compact_first: std::mem::take(&mut thread.too_long),
         home: processor.facts.home.clone().into(),
         output_schema,
-        tools: Vec::new(),
+        tools: agent::client_tools(&thread.settings.dynamic_tools),
         spawner: processor.services.spawner.clone(),
         terminals: Arc::clone(&thread.terminals),
         approvals: thread.approvals.clone(),
@@ -286,6 +286,7 @@ impl Processor {
             Change::TextGrew(text) => turn.saying = Some(text),
             Change::ItemStarted(item) | Change::ItemCompleted(item) => turn.note_item(item),
             Change::Asked(ask) => return self.on_asked(id, *ask),
+            Change::Goal(ask) => return self.on_goal_wish(id, turn_id, *ask),
             Change::TokenUsage(usage) => thread.token_usage = Some(*usage),
             Change::Started { started_at_ms } => {
                 turn.started_at_ms = Some(started_at_ms);

@@ -321,6 +321,12 @@ impl Peer {
         started["turn"]["id"].as_str().expect("an id").to_owned()
     }
 
+    /// Runs a turn and returns how its end was told.
+    pub(crate) fn hear_end_of(&mut self, thread: &str, text: &str) -> Value {
+        self.start_turn(thread, text);
+        self.hear("turn/completed", thread)
+    }
+
     /// Runs a turn to its end.
     pub(crate) fn run_turn(&mut self, thread: &str, text: &str) -> String {
         let turn = self.start_turn(thread, text);
