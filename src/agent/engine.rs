@@ -369,8 +369,18 @@ impl Engine {
         Ok(self.teller.tell(Change::TokenUsage(Box::new(self.usage)), notification)?)
     }
 
+    /// Keeps what was said to a turn that stops before it could listen: whoever said it was told that the
+    /// turn took it, and the next turn's model reads it.
+    fn keep_unheard(&mut self) {
+        for input in self.mailbox.close() {
+            if let Err(stop) = self.note_submission(&input).and_then(|()| self.add_input(input)) {
+                tracing::warn!(?stop, "what was said to a turn at its end could not be kept");
+            }
+        }
+    }
+
     fn end(mut self, outcome: Result<(), Stop>) {
-        self.mailbox.close();
+        self.keep_unheard();
         if matches!(outcome, Err(Stop::Interrupted)) {
             // Nothing of an interrupted turn goes on, and its end is told when that is so.
             self.work.terminals.kill_turn(self.teller.turn());

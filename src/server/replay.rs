@@ -98,6 +98,12 @@ impl Replay {
     }
 }
 
+/// How much a thread may keep that keeps `own` bytes now, when all threads together keep `all`.
+fn bytes_max(own: usize, all: usize) -> usize {
+    let room = limits::REPLAY_BYTES_ALL.saturating_sub(all);
+    limits::REPLAY_BYTES.min(own + room)
+}
+
 /// What keeping a notification costs: its bytes, and the place in the queue.
 fn cost(encoded: &Encoded) -> usize {
     encoded.message.len() + size_of::<(Encoded, Audience)>()
@@ -106,7 +112,7 @@ fn cost(encoded: &Encoded) -> usize {
 impl Processor {
     /// Tells clients something about a thread. A thread that is not loaded has no subscribers and no numbers.
     pub(super) fn tell(&mut self, id: ThreadId, encoded: &Encoded, audience: Audience) {
-        let room = limits::REPLAY_BYTES_ALL.saturating_sub(self.threads.replay_bytes);
+        let all = self.threads.replay_bytes;
         let Some(thread) = self.threads.get_mut(id) else {
             if audience == Audience::Everybody {
                 self.sessions.broadcast(encoded);
@@ -114,8 +120,7 @@ impl Processor {
             return;
         };
         let before = thread.replay.bytes();
-        let bytes_max = limits::REPLAY_BYTES.min(before + room);
-        let seq = thread.replay.number(encoded, audience, bytes_max);
+        let seq = thread.replay.number(encoded, audience, bytes_max(before, all));
         let after = thread.replay.bytes();
         // Made once, and only if somebody wants it.
         let numbered = OnceCell::new();
@@ -221,5 +226,26 @@ mod tests {
         said(&mut replay, "{}", /*bytes_max*/ 0);
         assert_eq!((after(&replay, /*seq*/ 5), after(&replay, /*seq*/ 6)), (None, Some(vec![])));
         assert_eq!(replay.bytes(), 0);
+    }
+
+    #[test]
+    fn a_thread_keeps_so_much_and_all_together_so_much() {
+        assert_eq!(bytes_max(/*own*/ 0, /*all*/ 0), limits::REPLAY_BYTES);
+        assert_eq!(bytes_max(limits::REPLAY_BYTES, limits::REPLAY_BYTES), limits::REPLAY_BYTES);
+        let mut replay = Replay::new(/*epoch*/ 0);
+        replay.keep();
+        let one = cost(&Encoded { method: "m", message: Bytes::from_static(b"{}") });
+        // The other threads leave room for two.
+        let others = limits::REPLAY_BYTES_ALL - 2 * one;
+        for (said_so_far, kept) in [(1, 1), (2, 2), (3, 2), (4, 2)] {
+            let room = bytes_max(replay.bytes(), others + replay.bytes());
+            assert_eq!(said(&mut replay, "{}", room), said_so_far);
+            assert_eq!(replay.bytes(), kept * one, "after {said_so_far}");
+        }
+        assert_eq!((after(&replay, /*seq*/ 1), after(&replay, /*seq*/ 2)), (None, Some(vec![3, 4])));
+        // No room at all: it keeps no more than it does, and what it can say again is still right.
+        let room = bytes_max(replay.bytes(), limits::REPLAY_BYTES_ALL + one);
+        said(&mut replay, "{}", room);
+        assert_eq!((replay.bytes(), after(&replay, /*seq*/ 3)), (2 * one, Some(vec![4, 5])));
     }
 }

@@ -137,7 +137,7 @@ fn output(model: &Scripted) -> String {
 fn tools_of_the_client_are_carried_out_by_it() {
     let mut bench = real();
     let lookup = json!({ "name": "lookup", "description": "Looks up.", "inputSchema": { "type": "object" } });
-    bench.settings.dynamic_tools = vec![serde_json::from_value(lookup).expect("a tool")];
+    bench.tools = client_tools(&[serde_json::from_value(lookup).expect("a tool")]);
     let call = || vec![calls("c1", "lookup", r#"{"key":"k"}"#), completed()];
     let given = json!({ "contentItems": [{ "type": "inputText", "text": "value 42" }], "success": true });
     for (given, status, said) in [

@@ -63,8 +63,8 @@ fn wish(wish: GoalWish, context: &ToolContext) -> Result<ToolOutput, Stop> {
 
 impl Tool for GetGoal {
     fn spec(&self) -> ToolSpec {
-        let description = "Shows this thread's goal, if it has one: where it stands, what it has used, and what is \
-                           left of its budget.";
+        let description = "Shows this thread's goal, if it has one: where it stands, what it has \
+                           used, and what is left of its budget.";
         function("get_goal", description, json!({}), json!([]))
     }
 
@@ -78,13 +78,14 @@ impl Tool for GetGoal {
 
 impl Tool for CreateGoal {
     fn spec(&self) -> ToolSpec {
+        let budget = "Most tokens for it; only if the user names a number.";
         let properties = json!({
-            "objective": { "type": "string", "description": "What is to be reached, so that it can be checked." },
-            "token_budget": { "type": "integer", "description": "Most tokens for it; only if the user names a number." },
+            "objective": { "type": "string", "description": "What is to be reached; it can be checked." },
+            "token_budget": { "type": "integer", "description": budget },
         });
-        let description = "Gives this thread a goal that is worked on turn after turn. Only when the user asks for \
-                           a goal in so many words; an ordinary task is none. It needs a thread without a goal, or \
-                           with one that is complete.";
+        let description = "Gives this thread a goal that is worked on turn after turn. Only when the user \
+                           asks for a goal in so many words; an ordinary task is none. It needs a thread \
+                           without a goal, or with one that is complete.";
         function("create_goal", description, properties, json!(["objective"]))
     }
 
@@ -100,13 +101,11 @@ impl Tool for CreateGoal {
 
 impl Tool for UpdateGoal {
     fn spec(&self) -> ToolSpec {
+        let when = "`complete` when the goal is reached and nothing of it is left to do; `blocked` when \
+                    you cannot go on without the user; `paused` only when the user says so.";
+        let status = ["complete", "blocked", "paused"];
         let properties = json!({
-            "status": {
-                "type": "string",
-                "description": "`complete` when the goal is reached and nothing of it is left to do; `blocked` when \
-                                you cannot go on without the user; `paused` only when the user says so.",
-                "enum": ["complete", "blocked", "paused"],
-            },
+            "status": { "type": "string", "description": when, "enum": status },
         });
         let description =
             "Says where this thread's goal stands. No further turn begins for it by itself then.";

@@ -74,7 +74,8 @@ impl Processor {
         });
         let text = format!(
             "Nobody has said anything new. Go on with the work towards this goal, and say what is left to be \
-             done. If it is reached, or you cannot go on without the user, call `update_goal`.\nGoal: {}{left}",
+             done. If it is reached, or you cannot go on without the user, call `update_goal`.\n\
+             Goal: {}{left}",
             goal.objective
         );
         let Ok(entry) = encode(&InputItem::text(Role::Developer, text)) else { return };
