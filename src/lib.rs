@@ -36,6 +36,7 @@
 //! | `broadcast` | 0 or 1 | tells idle connections what everybody is told; starts when there is such a one | its owner lets go |
 //! | `exec-spawn` | 0 or 1 | [`exec`]: starts commands, and [`mcp`] servers, which die with it; starts with the first | its owner lets go |
 //! | `exec-io` | 0 or 1 | [`exec`]: inputs, outputs and ends of all running commands | every command is reaped |
+//! | `cmd-end` | 1 per running command, on Linux none | [`sys::child`]: waits for its end | it has ended |
 //! | `fs-N` | 0 to `FILE_WORKERS` | [`files`]: reads and writes files; starts when it is needed | its owner lets go |
 //! | `watch`, `notify-rs inoti…` | 0 or 1 each | [`files`]: tells of changes; the second while something is watched | its owner lets go |
 //! | `search-N` | 1 per search | [`files`]: walks folders and ranks what it finds | the search is stopped or answered |

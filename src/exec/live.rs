@@ -1,7 +1,7 @@
 //! One running command as the io worker has it: its descriptors and its sink.
 
 use std::fmt;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use rustix::io::Errno;
@@ -12,7 +12,7 @@ use super::end::KillReason;
 use super::running::StdinError;
 use super::{Ending, ExitOutcome, OutputSink, Stream};
 use crate::limits;
-use crate::sys::child::{self, Child, ChildEnd};
+use crate::sys::child::{self, Child, ChildEnd, EndWatch};
 use crate::sys::poller::{Interest, Poller};
 
 /// Reads of one output in a row after the command's end, when there is nothing left to be fair to but the
@@ -26,7 +26,7 @@ pub(super) struct Live {
     command: CommandRef,
     pid: Pid,
     is_on_terminal: bool,
-    pidfd: OwnedFd,
+    end_watch: EndWatch,
     outputs: [Option<Output>; 2],
     input: Option<Input>,
     sink: Box<dyn OutputSink>,
@@ -99,7 +99,7 @@ impl Live {
             command,
             pid: child.pid,
             is_on_terminal: child.stderr.is_none(),
-            pidfd: child.pidfd,
+            end_watch: child.end,
             outputs: [
                 Some(output(Stream::Stdout, child.stdout)),
                 child.stderr.map(|stderr| output(Stream::Stderr, stderr)),
@@ -126,12 +126,12 @@ impl Live {
     /// Begins to watch it.
     pub(super) fn watch(&mut self, poller: &Poller) {
         let id = self.id();
-        let watched = poller.add(&self.pidfd, Part::Process.token(id), Interest::Read);
+        let watched = poller.add(&self.end_watch, Part::Process.token(id), Interest::Read);
         if let Err(error) = watched {
             // Nobody would hear of its end: so it ends here.
             tracing::error!(%error, "a command cannot be watched and is killed");
             child::signal_group(self.pid, Signal::KILL);
-            child::wait_for_end(self.pidfd.as_fd());
+            child::wait_for_end(self.pid);
             self.look_for_end();
             self.command.lock().is_drained = true;
             return;
@@ -170,7 +170,7 @@ impl Live {
         if self.end.is_none() {
             return;
         }
-        poller.remove(&self.pidfd);
+        poller.remove(&self.end_watch);
         if let Some((_, Some(_))) = self.end {
             // Who was told to end is not waited for through what it has started.
             self.kill_all();
@@ -188,7 +188,7 @@ impl Live {
     }
 
     fn look_for_end(&mut self) {
-        self.end = child::has_ended(self.pidfd.as_fd()).map(|end| (end, self.command.lock().kill));
+        self.end = child::has_ended(self.pid).map(|end| (end, self.command.lock().kill));
     }
 
     /// Kills what is left of its group, and on a terminal of its session: a shell there gives each of its
@@ -296,16 +296,16 @@ impl Live {
             input.leave(poller);
         }
         if self.end.is_none() {
-            poller.remove(&self.pidfd);
+            poller.remove(&self.end_watch);
         }
         // While it is not reaped, the group's number cannot be another's.
         self.kill_all();
         self.command.hub.leave(self.pid);
-        child::reap(self.pidfd.as_fd());
+        child::reap(self.pid);
         self.command.close();
         // The descriptors are closed before anybody hears of the end.
-        let Self { sink, end, has_cpu_limit, outputs, input, pidfd, .. } = self;
-        drop((outputs, input, pidfd));
+        let Self { sink, end, has_cpu_limit, outputs, input, end_watch, .. } = self;
+        drop((outputs, input, end_watch));
         if let (Some((end, kill)), true) = (end, is_well) {
             sink.ended(Ending::Exited(ExitOutcome::new(end, kill, has_cpu_limit, drain_timed_out)));
         }

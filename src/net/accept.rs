@@ -160,10 +160,10 @@ fn prepare_tcp(socket: &Socket) {
         .with_time(limits::KEEPALIVE_TIME)
         .with_interval(limits::KEEPALIVE_INTERVAL)
         .with_retries(limits::KEEPALIVE_RETRIES);
-    let prepared = socket
-        .set_tcp_nodelay(true)
-        .and_then(|()| socket.set_tcp_keepalive(&keepalive))
-        .and_then(|()| socket.set_tcp_user_timeout(Some(limits::TCP_USER_TIMEOUT)));
+    let prepared = socket.set_tcp_nodelay(true).and_then(|()| socket.set_tcp_keepalive(&keepalive));
+    // Elsewhere the system's own patience with unacknowledged bytes holds.
+    #[cfg(target_os = "linux")]
+    let prepared = prepared.and_then(|()| socket.set_tcp_user_timeout(Some(limits::TCP_USER_TIMEOUT)));
     if let Err(error) = prepared {
         // The client may have left already.
         tracing::debug!(%error, "a socket option could not be set");

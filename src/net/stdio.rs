@@ -67,8 +67,8 @@ impl Stdio {
             overflow: Overflow::Wait,
         });
         let id = ids.next();
-        let (wake_reader, wake) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
-            .map_err(|error| started(error.into()))?;
+        let (wake_reader, wake) = io::pipe().map_err(started)?;
+        let (wake_reader, wake) = (OwnedFd::from(wake_reader), OwnedFd::from(wake));
         let writer = Worker::spawn("stdio-wr", limits::STACK_BYTES_IO, {
             let port = inbox.port();
             move || write_lines(id, File::from(output), drain, &port)

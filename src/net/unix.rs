@@ -8,7 +8,7 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt}
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, Mode, fchmod, flock};
+use rustix::fs::{FlockOperation, Mode, RawMode, fchmod, flock};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::error::StartError;
@@ -42,7 +42,7 @@ pub(crate) fn bind(path: &Path, mode: u32) -> Result<(Socket, SocketFile), Start
     let listen = || {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         // The new file takes its permissions from the socket: there is no moment with wider ones.
-        fchmod(&socket, Mode::from_raw_mode(limits::UNIX_SOCKET_MODE))?;
+        fchmod(&socket, Mode::from_raw_mode(limits::UNIX_SOCKET_MODE as RawMode))?;
         socket.bind(&address)?;
         let metadata = fs::symlink_metadata(path)?;
         let file = SocketFile { path: path.to_owned(), device_and_inode: identity(&metadata) };

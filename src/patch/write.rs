@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawMode};
 use rustix::io::Errno;
 use uuid::Uuid;
 
@@ -138,8 +138,9 @@ fn prepare(
     };
     let temporary = temporary_name();
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = rustix::fs::openat(&name.folder, &temporary, flags, Mode::from_raw_mode(mode & 0o777))
-        .map_err(failed)?;
+    let file =
+        rustix::fs::openat(&name.folder, &temporary, flags, Mode::from_raw_mode((mode & 0o777) as RawMode))
+            .map_err(failed)?;
     done.push(Done::Temporary(real.to_owned(), temporary.clone()));
     // The mask applied to a new file's mode; a kept one is what it was, and a move keeps it too.
     if current.origin.is_some() || mode != NEW_FILE_MODE {
@@ -149,7 +150,7 @@ fn prepare(
             // Only root may give files away; for all others it is theirs anyway.
             let _ = rustix::fs::fchown(&file, Some(owner), Some(group));
         }
-        rustix::fs::fchmod(&file, Mode::from_raw_mode(mode)).map_err(failed)?;
+        rustix::fs::fchmod(&file, Mode::from_raw_mode(mode as RawMode)).map_err(failed)?;
     }
     std::fs::File::from(file)
         .write_all(&current.bytes)
@@ -184,7 +185,13 @@ fn name(real: &Path, mut make: Option<&mut Vec<Done>>) -> Result<Name, PatchErro
 }
 
 fn open_folder(at: impl std::os::fd::AsFd, part: &Path) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    // One that may be entered but not read is a folder to write into all the same, where the system can say
+    // that.
+    #[cfg(target_os = "linux")]
+    const ENTER: OFlags = OFlags::PATH;
+    #[cfg(not(target_os = "linux"))]
+    const ENTER: OFlags = OFlags::RDONLY;
+    let flags = ENTER | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::openat(at, part, flags, Mode::empty())
 }
 

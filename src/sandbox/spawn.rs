@@ -99,7 +99,7 @@ pub(super) fn run_stage(
 /// Makes sure that a stage which did not become its program is gone.
 pub(super) fn end(child: &Child) {
     child::signal_group(child.pid, Signal::KILL);
-    child::reap(child.pidfd.as_fd());
+    child::reap(child.pid);
 }
 
 fn converse(mut channel: UnixStream, spec: &Spec, stdin: OwnedFd) -> io::Result<Option<Verdict>> {
@@ -112,7 +112,8 @@ fn converse(mut channel: UnixStream, spec: &Spec, stdin: OwnedFd) -> io::Result<
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     let descriptors = [stdin.as_fd()];
     ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
-    let sent = sendmsg(&channel, &[IoSlice::new(&message)], &mut ancillary, SendFlags::NOSIGNAL)?;
+    // Who writes where nobody reads is told by the error alone: this process ignores PIPE.
+    let sent = sendmsg(&channel, &[IoSlice::new(&message)], &mut ancillary, SendFlags::empty())?;
     channel.write_all(&message[sent..])?;
     drop(stdin);
     let mut said = Vec::new();

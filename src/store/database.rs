@@ -8,7 +8,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{CachedStatement, Connection, OpenFlags, OptionalExtension};
-use rustix::fs::{CWD, FileType, Mode};
 
 use super::error::StoreError;
 use super::lease::Leases;
@@ -164,9 +163,22 @@ impl Database {
 ///
 /// It is never opened here: closing a descriptor of a database file drops every lock that this process has on
 /// it (POSIX), also those of another connection.
+#[cfg(target_os = "linux")]
 fn create_file(path: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, FileType, Mode};
     match rustix::fs::mknodat(CWD, path, FileType::RegularFile, Mode::RUSR | Mode::WUSR, 0) {
         Err(error) if error != rustix::io::Errno::EXIST => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// The same where files cannot be made without opening them; only one that is new is opened, before anybody
+/// has a lock on it.
+#[cfg(not(target_os = "linux"))]
+fn create_file(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => Ok(()),
     }
 }

@@ -30,9 +30,7 @@ pub fn take() -> Result<Option<OwnedFd>, StartError> {
     }
     // SAFETY: only borrowed for the check, and the check is what finds out whether it is open.
     let borrowed = unsafe { BorrowedFd::borrow_raw(FIRST) };
-    let is_listening =
-        rustix::net::sockopt::socket_acceptconn(borrowed).map_err(|error| not_a_listener(&error.into()))?;
-    if !is_listening {
+    if !is_listening(borrowed).map_err(|error| not_a_listener(&error))? {
         return Err(not_a_listener(&io::Error::from(io::ErrorKind::InvalidInput)));
     }
     // Children must not hold the door open.
@@ -40,6 +38,17 @@ pub fn take() -> Result<Option<OwnedFd>, StartError> {
     // SAFETY: LISTEN_PID names this process, so by the protocol the descriptor was passed to it and is
     // ours; it is open, as the check has shown, and nobody else in the process owns it.
     Ok(Some(unsafe { OwnedFd::from_raw_fd(FIRST) }))
+}
+
+#[cfg(target_os = "linux")]
+fn is_listening(socket: BorrowedFd<'_>) -> io::Result<bool> {
+    Ok(rustix::net::sockopt::socket_acceptconn(socket)?)
+}
+
+/// Other systems do not tell whether it listens, only what it is.
+#[cfg(not(target_os = "linux"))]
+fn is_listening(socket: BorrowedFd<'_>) -> io::Result<bool> {
+    Ok(rustix::net::sockopt::socket_type(socket)? == rustix::net::SocketType::STREAM)
 }
 
 /// How many descriptors are for the process `own`: none or one.

@@ -3,26 +3,28 @@
 //! A child has a session of its own, so that a signal to its group reaches what it started and nobody else;
 //! it is told to die when the OS thread that started it ends (`PR_SET_PDEATHSIG`), which is why children are
 //! started on a long-lived worker; it inherits the three standard descriptors and no other; and its signals
-//! and its limit of open files are what they were before the server changed them. A terminal is opened with
-//! `openpt` here, because the crates for that do no work of ours between fork and exec.
+//! and its limit of open files are what they were before the server changed them.
 //!
 //! It may not know the protocol.
 
+mod end;
+mod streams;
+
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
 use rustix::process::{
-    Pid, PidfdFlags, Resource, Rlimit, Signal, WaitId, WaitIdOptions, getrlimit, kill_process,
-    kill_process_group, pidfd_open, setrlimit, waitid,
+    Pid, Resource, Rlimit, Signal, getrlimit, kill_process, kill_process_group, setrlimit,
 };
-use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
+
+pub use end::{ChildEnd, EndWatch, has_ended, reap, wait_for_end};
+use streams::Ends;
 
 use super::rlimit;
 
@@ -64,22 +66,13 @@ pub struct Child {
     /// Its process id, which is also that of its group and session. Valid until [`reap`].
     pub pid: Pid,
     /// Readable once the process has ended.
-    pub pidfd: OwnedFd,
+    pub end: EndWatch,
     /// Where its input goes, if it has one. Does not block.
     pub stdin: Option<OwnedFd>,
     /// What it says. Does not block. With a terminal this is all of it.
     pub stdout: OwnedFd,
     /// What it says on the other pipe.
     pub stderr: Option<OwnedFd>,
-}
-
-/// How a process ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ChildEnd {
-    /// It returned this.
-    Code(i32),
-    /// This signal ended it.
-    Signal(i32),
 }
 
 /// What belongs between a supervisor and this server and to nobody further down.
@@ -153,18 +146,19 @@ fn run(mut command: Command, ours: Ends, has_terminal: bool, limits: ChildLimits
     let pid = Pid::from_child(&command.spawn()?);
     // The child's ends were in `command`, which has to go: otherwise the outputs never end.
     drop(command);
-    match pidfd_open(pid, PidfdFlags::empty()) {
-        Ok(pidfd) => Ok(Child { pid, pidfd, stdin: ours.stdin, stdout: ours.stdout, stderr: ours.stderr }),
+    match EndWatch::of(pid) {
+        Ok(end) => Ok(Child { pid, end, stdin: ours.stdin, stdout: ours.stdout, stderr: ours.stderr }),
         Err(error) => {
             signal_group(pid, Signal::KILL);
-            let _ = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED);
-            Err(error.into())
+            reap(pid);
+            Err(error)
         }
     }
 }
 
 /// Runs in the child, between fork and exec.
 fn prepare(server: Pid, has_terminal: bool, limits: ChildLimits) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     // The server may have ended before the line above, and then nobody sends the signal.
     if rustix::process::getppid() != Some(server) {
@@ -223,21 +217,24 @@ fn default_signals() {
     }
 }
 
-/// Marks all descriptors but the standard ones: also those that the server itself was started with.
+/// Marks all descriptors but the standard ones: also those that the server itself was started with. The first
+/// call is missing before Linux 5.11; all that the server opens is marked there anyway.
 fn close_at_exec() {
+    const FIRST: libc::c_int = 3;
     #[cfg(target_os = "linux")]
-    {
-        const FIRST: libc::c_uint = 3;
-        // SAFETY: a system call that takes three numbers. A kernel without it (before 5.11) leaves the marks
-        // as they are, and all that the server opens is marked.
-        let _ = unsafe {
-            libc::syscall(
-                libc::SYS_close_range,
-                FIRST,
-                libc::c_uint::MAX,
-                libc::CLOSE_RANGE_CLOEXEC as libc::c_uint,
-            )
-        };
+    // SAFETY: a system call that takes three numbers.
+    let _ = unsafe {
+        libc::syscall(
+            libc::SYS_close_range,
+            FIRST,
+            libc::c_uint::MAX,
+            libc::CLOSE_RANGE_CLOEXEC as libc::c_uint,
+        )
+    };
+    #[cfg(not(target_os = "linux"))]
+    for descriptor in FIRST..rlimit::highest_descriptor() {
+        // SAFETY: a system call that takes numbers; one that is not open is refused.
+        unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) };
     }
 }
 
@@ -262,29 +259,6 @@ pub fn kill_session(session: Pid) {
     }
 }
 
-/// How the process ended, if it has; it stays a zombie, so that its id is not given to another.
-#[must_use]
-pub fn has_ended(pidfd: BorrowedFd<'_>) -> Option<ChildEnd> {
-    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    let status = waitid(WaitId::PidFd(pidfd), options).ok()??;
-    match (status.exit_status(), status.terminating_signal()) {
-        (Some(code), _) => Some(ChildEnd::Code(code)),
-        (None, Some(signal)) => Some(ChildEnd::Signal(signal)),
-        (None, None) => None,
-    }
-}
-
-/// Waits for the process's end without letting its id go.
-pub fn wait_for_end(pidfd: BorrowedFd<'_>) {
-    let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-    while let Err(rustix::io::Errno::INTR) = waitid(WaitId::PidFd(pidfd), options) {}
-}
-
-/// Waits for the process's end, and lets its id go.
-pub fn reap(pidfd: BorrowedFd<'_>) {
-    while let Err(rustix::io::Errno::INTR) = waitid(WaitId::PidFd(pidfd), WaitIdOptions::EXITED) {}
-}
-
 /// Changes the size of the terminal behind this descriptor; its foreground group is told.
 ///
 /// # Errors
@@ -295,59 +269,4 @@ pub fn resize(terminal: BorrowedFd<'_>, rows: u16, columns: u16) -> io::Result<(
 
 fn window(rows: u16, columns: u16) -> Winsize {
     Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }
-}
-
-/// The server's side of a child's streams.
-struct Ends {
-    stdin: Option<OwnedFd>,
-    stdout: OwnedFd,
-    stderr: Option<OwnedFd>,
-}
-
-/// The child's side.
-struct ChildEnds {
-    stdin: OwnedFd,
-    stdout: OwnedFd,
-    stderr: OwnedFd,
-}
-
-impl Ends {
-    fn open(spec: &ChildSpec<'_>) -> io::Result<(Self, ChildEnds)> {
-        match spec.terminal {
-            Some((rows, columns)) => Self::terminal(rows, columns),
-            None => Self::pipes(spec.stdin),
-        }
-    }
-
-    fn pipes(with_stdin: bool) -> io::Result<(Self, ChildEnds)> {
-        let (stdout, child_stdout) = io::pipe()?;
-        let (stderr, child_stderr) = io::pipe()?;
-        let (child_stdin, stdin) = match with_stdin {
-            true => {
-                let (reader, writer) = io::pipe()?;
-                (OwnedFd::from(reader), Some(OwnedFd::from(writer)))
-            }
-            false => (File::open("/dev/null")?.into(), None),
-        };
-        let ours = Self { stdin, stdout: stdout.into(), stderr: Some(stderr.into()) };
-        for end in [ours.stdin.as_ref(), Some(&ours.stdout), ours.stderr.as_ref()].into_iter().flatten() {
-            rustix::io::ioctl_fionbio(end, /*value*/ true)?;
-        }
-        let theirs =
-            ChildEnds { stdin: child_stdin, stdout: child_stdout.into(), stderr: child_stderr.into() };
-        Ok((ours, theirs))
-    }
-
-    fn terminal(rows: u16, columns: u16) -> io::Result<(Self, ChildEnds)> {
-        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-        let ours = openpt(flags)?;
-        grantpt(&ours)?;
-        unlockpt(&ours)?;
-        let theirs = ioctl_tiocgptpeer(&ours, flags)?;
-        tcsetwinsize(&ours, window(rows, columns))?;
-        rustix::io::ioctl_fionbio(&ours, /*value*/ true)?;
-        let writing = ours.as_fd().try_clone_to_owned()?;
-        let theirs = ChildEnds { stdin: theirs.try_clone()?, stdout: theirs.try_clone()?, stderr: theirs };
-        Ok((Self { stdin: Some(writing), stdout: ours, stderr: None }, theirs))
-    }
 }

@@ -5,6 +5,7 @@
 //! than they save: measured after 15 MiB messages on one of 1,000 connections, 38 MiB of memory instead of
 //! 86.
 
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
 use crate::limits;
 
 /// Limits what the allocator keeps. To be called once, before there are other OS threads. It does nothing

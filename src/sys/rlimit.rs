@@ -33,6 +33,14 @@ pub fn restore_open_files() -> io::Result<()> {
     }
 }
 
+/// Above every descriptor that a program may have opened, as far as that is worth looking for.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn highest_descriptor() -> libc::c_int {
+    const MANY: libc::c_int = 10_240;
+    let soft = getrlimit(Resource::Nofile).current;
+    soft.and_then(|soft| libc::c_int::try_from(soft).ok()).map_or(MANY, |soft| soft.min(MANY))
+}
+
 /// The soft limit that the process was started with, if it was raised since; for a helper stage, which is a
 /// new process and has to be told.
 #[must_use]

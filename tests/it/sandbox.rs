@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io::Write;
-use std::os::fd::AsFd;
 use std::path::Path;
 
 use app_server::proto::SandboxPolicy;
@@ -99,10 +98,10 @@ fn to_the_end(child: Child) -> (Option<ChildEnd>, String) {
             }
         }
     }
-    child::wait_for_end(child.pidfd.as_fd());
-    let end = child::has_ended(child.pidfd.as_fd());
+    child::wait_for_end(child.pid);
+    let end = child::has_ended(child.pid);
     child::signal_group(child.pid, Signal::KILL);
-    child::reap(child.pidfd.as_fd());
+    child::reap(child.pid);
     (end, String::from_utf8_lossy(&output).replace("\r\n", "\n"))
 }
 
@@ -188,9 +187,9 @@ fn a_confined_command_dies_with_the_os_thread_that_started_it() {
         spawn(&sandbox, &READ_ONLY, home.path(), &command, /*terminal*/ false).expect("it begins")
     };
     let child = std::thread::scope(|scope| scope.spawn(start).join().expect("it does not panic"));
-    child::wait_for_end(child.pidfd.as_fd());
-    assert_eq!(child::has_ended(child.pidfd.as_fd()), Some(ChildEnd::Signal(Signal::KILL.as_raw())));
-    child::reap(child.pidfd.as_fd());
+    child::wait_for_end(child.pid);
+    assert_eq!(child::has_ended(child.pid), Some(ChildEnd::Signal(Signal::KILL.as_raw())));
+    child::reap(child.pid);
 }
 
 #[test]
