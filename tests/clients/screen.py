@@ -11,14 +11,10 @@ import subprocess
 import sys
 import time
 
+from checks import check
+
 DEADLINE_SECONDS = 20.0
 LOOK_EVERY_SECONDS = 0.04
-
-
-def check(what: str, holds: bool, found: object = "") -> None:
-    print(f"{'ok' if holds else 'FAILED'}: {what}", found if not holds else "", flush=True)
-    if not holds:
-        raise SystemExit(1)
 
 
 def flat(shown: str) -> str:

@@ -11,7 +11,8 @@ import subprocess
 import sys
 import tempfile
 
-from screen import Screen, check
+from checks import check
+from screen import Screen
 from serving import Server
 
 READY = r"Ask Codex to do anything"
@@ -84,7 +85,7 @@ def approve(screen: Screen) -> None:
     screen.enter("escalate: echo never-$((1+1))")
     screen.shows("it asks again", r"Would you like to run the following command\?")
     screen.key("Escape")
-    screen.shows("Esc declines and interrupts", r"(?i)conversation interrupted|you canceled the request")
+    screen.shows("Esc declines and interrupts", r"You canceled the request[^›]*Conversation interrupted")
     screen.shows_no("what was declined did not run", r"never-2")
 
 
@@ -96,7 +97,7 @@ def steer_and_interrupt(screen: Screen) -> None:
     prompt(screen, "slow: 2s", "an answer that nobody will wait for")
     screen.shows("another turn runs", r"esc to interrupt")
     screen.key("Escape")
-    screen.shows("Esc interrupts it", r"Conversation interrupted")
+    screen.shows("Esc interrupts it", r"nobody will wait for [^›]*Conversation interrupted")
     screen.enter("are you still there")
     answered(screen, "the thread goes on after an interrupt", "still there")
 

@@ -64,7 +64,9 @@ fn initialize_says_who_answers_and_works_once(transport: Transport) {
     assert!(agent.starts_with("my client/0.169.0 ("), "{agent}");
     let own = concat!(") app-server/", env!("CARGO_PKG_VERSION"));
     assert!(agent.ends_with(own), "{agent}");
-    assert_eq!(answer["serverInfo"], json!({ "name": "app-server", "version": env!("CARGO_PKG_VERSION") }));
+    // The Python SDK compares what stands before the first blank with the release that brought a field.
+    let version = format!("0.169.0 (app-server {})", env!("CARGO_PKG_VERSION"));
+    assert_eq!(answer["serverInfo"], json!({ "name": "app-server", "version": version }));
     assert_eq!(answer["codexHome"], json!(server.home.path()));
     assert_eq!((&answer["platformFamily"], &answer["platformOs"]), (&json!("unix"), &json!("linux")));
 

@@ -24,7 +24,9 @@ struct Answer {
 #[derive(Serialize)]
 struct ServerInfo {
     name: &'static str,
-    version: &'static str,
+    /// The protocol's release first: clients take what stands before the first blank for the version whose
+    /// features they may use (the Python SDK wants 0.151.0 for some fields).
+    version: String,
 }
 
 /// Runs in the processor before the connection's next message. The answer goes first; only then is the
@@ -66,7 +68,10 @@ pub(in crate::server) fn initialize(
             platform_family: "unix".to_owned(),
             platform_os: std::env::consts::OS.to_owned(),
         },
-        server_info: ServerInfo { name: "app-server", version: VERSION },
+        server_info: ServerInfo {
+            name: "app-server",
+            version: format!("{PROTOCOL_RELEASE} (app-server {VERSION})"),
+        },
     };
     // The transport takes larger messages from here on, before the client can know that it may send them.
     session.admit();
