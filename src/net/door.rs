@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::Shutdown;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -36,6 +36,7 @@ pub(crate) struct Door {
     taken: Arc<AtomicUsize>,
     open: Mutex<HashMap<ConnectionId, Open>>,
     changed: Condvar,
+    is_hurried: AtomicBool,
 }
 
 /// One open connection; its reader takes it off the list as its last deed.
@@ -68,6 +69,7 @@ impl Door {
             taken: Arc::default(),
             open: Mutex::default(),
             changed: Condvar::new(),
+            is_hurried: AtomicBool::new(false),
         }
     }
 
@@ -115,7 +117,7 @@ impl Door {
     }
 
     /// Says goodbye to everyone behind what is queued for them (the end of a turn, perhaps), and waits until
-    /// all are gone; who has not taken it within `delivery` loses the rest.
+    /// all are gone; who has not taken it within `delivery`, or soon after [`Self::hurry`], loses the rest.
     pub(crate) fn close_all(&self, delivery: Duration) {
         for open in lock(&self.open).values() {
             match open.link.outbox() {
@@ -124,13 +126,16 @@ impl Door {
                 None => open.link.shut(Shutdown::Read),
             }
         }
-        if self.wait_until_empty(delivery) {
+        let is_hurried = || self.is_hurried.load(Ordering::Acquire);
+        if self.wait_until_empty(delivery, is_hurried)
+            || (is_hurried() && self.wait_until_empty(limits::FORCED_DELIVERY_DEADLINE, || false))
+        {
             return;
         }
         for open in lock(&self.open).values() {
             open.link.shut(Shutdown::Both);
         }
-        if !self.wait_until_empty(limits::WORKER_STOP_DEADLINE) {
+        if !self.wait_until_empty(limits::WORKER_STOP_DEADLINE, || false) {
             tracing::warn!(connections = self.count(), "connections did not end in time and are left behind");
             // Their workers are left behind like any late worker: a join would wait for ever.
             for (_, open) in lock(&self.open).drain() {
@@ -139,11 +144,20 @@ impl Door {
         }
     }
 
-    fn wait_until_empty(&self, deadline: Duration) -> bool {
+    /// Whoever stops the server waits for nobody any more.
+    pub(crate) fn hurry(&self) {
+        // Under the lock, so that who is about to wait does not miss it.
+        let open = lock(&self.open);
+        self.is_hurried.store(true, Ordering::Release);
+        drop(open);
+        self.changed.notify_all();
+    }
+
+    fn wait_until_empty(&self, deadline: Duration, unless: impl Fn() -> bool) -> bool {
         let open = lock(&self.open);
         let (open, _) = self
             .changed
-            .wait_timeout_while(open, deadline, |open| !open.is_empty())
+            .wait_timeout_while(open, deadline, |open| !open.is_empty() && !unless())
             .unwrap_or_else(PoisonError::into_inner);
         open.is_empty()
     }

@@ -8,7 +8,7 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crossbeam_channel::{Sender, bounded};
@@ -40,6 +40,19 @@ pub struct Listener {
     accept: Option<Worker>,
     /// Its drop removes the file.
     _file: Option<SocketFile>,
+}
+
+/// Shortens the wait for a listener's clients at the end.
+#[derive(Debug, Clone)]
+pub struct Hurry(Weak<Door>);
+
+impl Hurry {
+    /// From now on clients have only a moment to take what is queued for them.
+    pub fn up(&self) {
+        if let Some(door) = self.0.upgrade() {
+            door.hurry();
+        }
+    }
 }
 
 /// What a listener is connected with.
@@ -165,6 +178,12 @@ impl Listener {
     pub fn close(mut self, delivery: Duration) {
         self.stop_accepting();
         self.door.close_all(delivery);
+    }
+
+    /// Shortens the wait for clients at the end.
+    #[must_use]
+    pub fn hurry(&self) -> Hurry {
+        Hurry(Arc::downgrade(&self.door))
     }
 
     /// Lets nobody in any more; open connections stay.

@@ -26,7 +26,7 @@ mod upgrade;
 mod ws_reader;
 mod ws_writer;
 
-pub use listener::{Listener, Wiring};
+pub use listener::{Hurry, Listener, Wiring};
 pub use metrics::Scrape;
 pub use readiness::{Phase, Readiness};
 

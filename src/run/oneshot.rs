@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use serde_json::{Value, json};
 
 use super::Assembly;
-use super::serve::{StdioStop, at_once, watch_signals, working_directory};
+use super::serve::{Clients, StdioStop, at_once, watch_signals, working_directory};
 use super::watchdog::Watchdog;
 use crate::cli::{ExecArgs, Prompt};
 use crate::clock::Clock;
@@ -41,7 +41,7 @@ pub fn exec(args: &ExecArgs) -> Result<Exit, StartError> {
     let on_step = at_once(&watchdog);
     let assembly = Assembly::start(&config, &working_directory()?, SessionSource::Exec, &clock, on_step)?;
     let stop = StdioStop::default();
-    let (signals, _signalled) = watch_signals(&assembly, Some(&stop), &watchdog)?;
+    let (signals, _signalled) = watch_signals(&assembly, Clients::Stdio(stop.clone()), &watchdog)?;
     let stdio =
         Stdio::start(to_server, from_server, StdioConfig::standard(), &assembly.ids, &assembly.inbox)?;
     stop.set(stdio.outbox());

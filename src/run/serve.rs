@@ -16,7 +16,7 @@ use crate::config::net::{Endpoint, Listen, NetConfig};
 use crate::error::{Exit, StartError};
 use crate::limits;
 use crate::net::stdio::{Stdio, StdioConfig};
-use crate::net::{Listener, Phase, Readiness, Wiring};
+use crate::net::{Hurry, Listener, Phase, Readiness, Wiring};
 use crate::obs;
 use crate::proto::SessionSource;
 use crate::queue::{Closing, Outbox};
@@ -89,7 +89,7 @@ fn serve_stdio(config: &Config) -> Result<Exit, StartError> {
     let on_step = at_once(&watchdog);
     let assembly = Assembly::start(config, &working_directory()?, SessionSource::VsCode, &clock, on_step)?;
     let stop = StdioStop::default();
-    let (signals, signalled) = watch_signals(&assembly, Some(&stop), &watchdog)?;
+    let (signals, signalled) = watch_signals(&assembly, Clients::Stdio(stop.clone()), &watchdog)?;
     let stdio_config = StdioConfig {
         message_bytes_max: config.server.message_bytes_max,
         outbox_bytes: limits::OUTBOX_BYTES_STDIO,
@@ -153,7 +153,8 @@ fn serve_network(config: &Config, net: NetConfig, door: Door) -> Result<Exit, St
             }
             bound(step);
         })?;
-    let (signals, _signalled) = watch_signals(&assembly, /*stdio*/ None, &watchdog)?;
+    let hurry = Arc::default();
+    let (signals, _signalled) = watch_signals(&assembly, Clients::Network(Arc::clone(&hurry)), &watchdog)?;
     let wiring = Wiring {
         inbox: assembly.inbox.clone(),
         ids: assembly.ids.clone(),
@@ -176,16 +177,14 @@ fn serve_network(config: &Config, net: NetConfig, door: Door) -> Result<Exit, St
             listener
         }
     };
+    let _ = hurry.set(listener.hurry());
     readiness.set(Phase::Ready);
     // Who starts us reads the address from here; a closed stderr is no reason not to serve.
     let _ = std::io::stderr().write_all(obs::log::for_people(&listener.banner()).as_bytes());
     supervisor.ready();
     let ended = assembly.wait();
     watchdog.bound(limits::END_DEADLINE);
-    listener.close(match ended.cause {
-        StopCause::Done => limits::DELIVERY_DEADLINE,
-        _ => limits::FORCED_DELIVERY_DEADLINE,
-    });
+    listener.close(limits::DELIVERY_DEADLINE);
     drop(signals);
     exit(ended)
 }
@@ -220,17 +219,24 @@ impl StdioStop {
     }
 }
 
+/// Whom a forced end does not wait for.
+pub(super) enum Clients {
+    Stdio(StdioStop),
+    /// Filled once the listener is there.
+    Network(Arc<OnceLock<Hurry>>),
+}
+
 /// Hands signals to the processor, ahead of everything else. The receiver hears of the first one. The worker
 /// bounds the end by itself where a signal wants it at once: the processor may be what hangs.
 pub(super) fn watch_signals(
     assembly: &Assembly,
-    stdio: Option<&StdioStop>,
+    clients: Clients,
     watchdog: &Watchdog,
 ) -> Result<(SignalWorker, Receiver<()>), StartError> {
     let (tell, signalled) = bounded(1);
     let events: EventSender = assembly.events.clone();
     let timer = assembly.timer.clone();
-    let (stdio, watchdog) = (stdio.cloned(), watchdog.clone());
+    let watchdog = watchdog.clone();
     let mut is_first = true;
     let worker = SignalWorker::start(move |signal: Signal| {
         let was_first = std::mem::take(&mut is_first);
@@ -239,13 +245,18 @@ pub(super) fn watch_signals(
             // miss another signal.
             return;
         }
-        if !was_first || stdio.is_some() {
-            watchdog.bound(limits::FORCED_END_DEADLINE);
+        match &clients {
+            Clients::Network(_) if was_first => {}
+            Clients::Network(hurry) => {
+                watchdog.bound(limits::FORCED_END_DEADLINE);
+                hurry.get().into_iter().for_each(Hurry::up);
+            }
+            Clients::Stdio(stdio) => {
+                watchdog.bound(limits::FORCED_END_DEADLINE);
+                stdio.arm(&timer);
+            }
         }
         events.tell_first(Event::Signal(signal));
-        if let Some(stdio) = &stdio {
-            stdio.arm(&timer);
-        }
         let _ = tell.try_send(());
     })
     .map_err(|error| StartError::io("cannot listen for signals", error))?;

@@ -63,15 +63,15 @@ fn what_was_told_as_completed_survives_kill_9() {
 
 /// What clients were told is done.
 #[derive(Default)]
-struct Told {
+pub(crate) struct Told {
     /// Items with their thread, as they were told.
-    items: Vec<(String, Value)>,
+    pub(crate) items: Vec<(String, Value)>,
     /// Status and thread of ended turns, by id.
-    turns: HashMap<String, (String, Value)>,
+    pub(crate) turns: HashMap<String, (String, Value)>,
 }
 
 impl Told {
-    fn hear(&mut self, messages: &[Value]) {
+    pub(crate) fn hear(&mut self, messages: &[Value]) {
         for message in messages {
             let params = &message["params"];
             match message["method"].as_str() {
@@ -87,7 +87,7 @@ impl Told {
         }
     }
 
-    fn assert_kept(&self, client: &mut Client, when: &str) {
+    pub(crate) fn assert_kept(&self, client: &mut Client, when: &str) {
         let mut threads: HashMap<&str, Value> = HashMap::new();
         let owners = self.items.iter().map(|(thread, _)| thread);
         for thread in owners.chain(self.turns.values().map(|(thread, _)| thread)) {
@@ -113,10 +113,14 @@ impl Told {
 
 /// A small generator of numbers (xorshift), because which ones does not matter, only that they can be had
 /// again.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.next() % end as u64).expect("a small number")
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
         // A seed of zero would stay zero.
         self.0 = self.0.max(1);
         self.0 ^= self.0 << 13;

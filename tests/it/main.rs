@@ -37,6 +37,7 @@ mod scale;
 mod schedules;
 mod schema_checker;
 mod searches;
+mod signals;
 mod steering;
 mod submissions;
 mod support;
