@@ -6,6 +6,7 @@
 //! counts are the ratios: absolute numbers belong to one machine and one day.
 
 mod args;
+mod bare;
 mod clock;
 mod link;
 mod mock;
@@ -22,6 +23,9 @@ use peer::{Peer, Stage};
 use report::Report;
 
 fn main() -> ExitCode {
+    if std::env::args().any(|word| word == bare::SERVE) {
+        return ended(bare::serve());
+    }
     let args = match Args::parse(std::env::args().skip(1)) {
         Ok(Some(args)) => args,
         Ok(None) => return ExitCode::SUCCESS,
@@ -30,7 +34,11 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match run(&args) {
+    ended(run(&args))
+}
+
+fn ended(outcome: Result<(), String>) -> ExitCode {
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             stats::say(&format!("peers: {error}"));

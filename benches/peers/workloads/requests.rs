@@ -1,6 +1,7 @@
 //! Cheap requests: what the way through the server costs.
 
 use super::Outcome;
+use crate::bare;
 use crate::clock::{micros, now};
 use crate::link::{Link, Missing, is_event};
 use crate::peer::Stage;
@@ -24,12 +25,17 @@ pub(crate) fn sequential(stage: &Stage<'_>) -> Outcome {
     let cpu = server.cpu();
     let (ws, ws_99) = p50_p99(one_by_one(&mut link, count)?);
     let cpu = server.cpu() - cpu;
+    drop((link, server));
+    let bare = Stage { peer: &bare::peer()?, ..*stage };
+    let server = bare.listening(&home)?;
+    let (bare, _) = p50_p99(one_by_one(&mut server.client()?, count)?);
     Ok(vec![
         Figure::cost("stdio p50", "us", stdio),
         Figure::cost("stdio p99", "us", stdio_99),
         Figure::cost("WebSocket p50", "us", ws),
         Figure::cost("WebSocket p99", "us", ws_99),
         Figure::cost("WebSocket, CPU a request", "us", cpu * 1e6 / count as f64),
+        Figure::cost("WebSocket p50, to that of a bare server", "x", ws / bare),
     ])
 }
 
