@@ -397,8 +397,8 @@ pub const LISTEN_BACKLOG: i32 = 1024;
 pub const ACCEPT_BACKOFF_MIN: Duration = Duration::from_millis(50);
 /// Longest wait of the accept loop; each wait is twice the one before.
 pub const ACCEPT_BACKOFF_MAX: Duration = Duration::from_secs(1);
-/// A WebSocket message up to this many bytes is copied behind its header; a larger one is written from where
-/// it is.
+/// A message up to this many bytes is copied behind its header, or to the lines beside it; a larger one is
+/// written from where it is.
 pub const WRITE_COPY_BYTES: usize = 16 * KIB;
 /// Bytes offered to the kernel in one call; the client has to take them within [`WRITE_STALL_DEADLINE`], so
 /// this sets the slowest line on which a large message arrives: 9 KB/s.

@@ -4,6 +4,8 @@
 //! data counts; their names, ids and reconnection times mean nothing here, because the data says its own
 //! type. What is held is bounded: one unfinished line and one unfinished event.
 
+use memchr::memchr2;
+
 use crate::limits::{SSE_EVENT_BYTES_MAX, SSE_LINE_BYTES_MAX};
 
 /// Takes bytes and gives the data of each event.
@@ -42,8 +44,8 @@ impl SseParser {
             self.after_return = false;
             rest = rest.strip_prefix(b"\n").unwrap_or(rest);
         }
-        while let Some(end) = rest.iter().position(|&byte| byte == b'\n' || byte == b'\r') {
-            self.grow_line(&rest[..end])?;
+        while let Some(end) = memchr2(b'\n', b'\r', rest) {
+            let event = self.end_line(&rest[..end])?;
             let was_return = rest[end] == b'\r';
             rest = &rest[end + 1..];
             if was_return {
@@ -53,7 +55,7 @@ impl SseParser {
                     None => self.after_return = true,
                 }
             }
-            if let Some(event) = self.end_line()? {
+            if let Some(event) = event {
                 on_event(event);
             }
         }
@@ -68,12 +70,24 @@ impl SseParser {
         Ok(())
     }
 
-    /// The event that ends with this line.
-    fn end_line(&mut self) -> Result<Option<Vec<u8>>, TooLarge> {
-        let mut line = std::mem::take(&mut self.line);
-        if !std::mem::replace(&mut self.begun, true) && line.starts_with(b"\xef\xbb\xbf") {
-            line.drain(..3);
+    /// The event that ends with this line, whose last piece is `bytes`.
+    fn end_line(&mut self, bytes: &[u8]) -> Result<Option<Vec<u8>>, TooLarge> {
+        if self.line.is_empty() && bytes.len() <= SSE_LINE_BYTES_MAX {
+            // It came in one piece, as nearly all do.
+            return self.take_line(bytes);
         }
+        self.grow_line(bytes)?;
+        let mut line = std::mem::take(&mut self.line);
+        let event = self.take_line(&line)?;
+        line.clear();
+        self.line = line;
+        Ok(event)
+    }
+
+    fn take_line(&mut self, line: &[u8]) -> Result<Option<Vec<u8>>, TooLarge> {
+        let is_first = !std::mem::replace(&mut self.begun, true);
+        let marked = line.strip_prefix(b"\xef\xbb\xbf").filter(|_| is_first);
+        let line = marked.unwrap_or(line);
         if line.is_empty() {
             let mut data = std::mem::take(&mut self.data);
             // The newline of the last line. Without data an event is none.
@@ -87,8 +101,6 @@ impl SseParser {
             self.data.extend_from_slice(value);
             self.data.push(b'\n');
         }
-        line.clear();
-        self.line = line;
         Ok(None)
     }
 }

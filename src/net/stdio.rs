@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Select};
+use memchr::memchr;
 use rustix::event::{PollFd, PollFlags, poll};
 
 use super::{Admission, ConnectionId, ConnectionIds, InputEnd, NetEvent, NetInbox, Opened, Transport};
@@ -138,7 +139,7 @@ struct ProcessorEnded;
 
 impl Lines {
     fn take(&mut self, mut bytes: &[u8]) -> Result<(), ProcessorEnded> {
-        while let Some(at) = bytes.iter().position(|&byte| byte == b'\n') {
+        while let Some(at) = memchr(b'\n', bytes) {
             self.extend(&bytes[..at])?;
             self.end_of_line()?;
             bytes = &bytes[at + 1..];
@@ -250,11 +251,18 @@ fn write_lines(id: ConnectionId, mut output: File, mut drain: OutboxDrain, port:
     }
 }
 
-/// Writes whole lines, gathering small ones into one system call.
+/// Writes whole lines, gathering small ones into one system call. A large one is written from where it is:
+/// a copy would double what it takes.
 fn write_batch(output: &mut File, messages: &[Bytes], buffer: &mut Vec<u8>) -> io::Result<()> {
     buffer.clear();
     for message in messages {
-        buffer.extend_from_slice(message);
+        if message.len() < limits::WRITE_COPY_BYTES {
+            buffer.extend_from_slice(message);
+        } else {
+            write_all(output, buffer)?;
+            buffer.clear();
+            write_all(output, message)?;
+        }
         buffer.push(b'\n');
     }
     write_all(output, buffer)?;
