@@ -42,6 +42,8 @@
 //! | `search-N` | 1 per search | [`files`]: walks folders and ranks what it finds | the search is stopped or answered |
 //! | `turn-XXXXXX` | 1 per running turn | [`agent`]: the turn engine | the turn has ended |
 //! | `mcp-start` | 1 per MCP server that starts | [`mcp`]: the handshake | the server is ready or failed |
+//! | `mcp-tell` | 0 or 1 per MCP server behind HTTP | [`mcp`]: tells it what nobody waits for, and ends the session | the session has ended |
+//! | `mcp-listen` | 0 or 1 per MCP server behind HTTP | [`mcp`]: hears of changes of its tools, if it tells of such | the session has ended |
 //! | `mcp-call` | 1 per request that waits for MCP servers | [`server`]: asks them | they answered, or the timeout passed |
 //! | `tool-N` | 0 to `TURN_TOOLS_AT_ONCE` - 1 per running turn | calls of one answer that run side by side | the calls are done |
 //! | `cmd-N` | 1 per running command of an agent | tells what the command says, and its end | the command has ended |
@@ -72,6 +74,8 @@
 //! | turn mailbox | processor | turn | `TURN_COMMANDS` | the request is answered -32001 |
 //! | commands to start | processor, turns | `exec-spawn` | `COMMANDS_RUNNING_MAX` | the command is refused with -32001 |
 //! | one command's input | processor, turns | `exec-io` | `COMMAND_STDIN_BYTES`, `COMMAND_STDIN_WRITES` | the write is refused with -32001 |
+//! | a call's news of its MCP server | `exec-io` | whoever called | `MCP_CALL_NEWS` | progress is dropped, a question is declined |
+//! | messages for an MCP server behind HTTP | whoever called it | `mcp-tell` | `MCP_TELLS` | dropped: they are a courtesy |
 //! | log lane | everyone | `log` | `LOG_LINES` | the line is dropped and counted |
 //!
 //! # Invariants

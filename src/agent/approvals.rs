@@ -124,7 +124,7 @@ pub fn judge_patch(policy: AskForApproval, sandbox: &SandboxPolicy, inside: bool
 }
 
 /// True if the policy is one that this server enforces.
-fn is_confining(sandbox: &SandboxPolicy) -> bool {
+pub(super) fn is_confining(sandbox: &SandboxPolicy) -> bool {
     !matches!(sandbox, SandboxPolicy::DangerFullAccess | SandboxPolicy::ExternalSandbox { .. })
 }
 
@@ -150,6 +150,8 @@ pub struct Approvals {
 struct Session {
     commands: BTreeSet<WantedCommand>,
     files: BTreeSet<String>,
+    /// Tools of MCP servers: server and tool.
+    tools: BTreeSet<(String, String)>,
 }
 
 impl Approvals {
@@ -173,6 +175,20 @@ impl Approvals {
     pub fn allow_files(&self, paths: &[String]) -> bool {
         let session = lock(&self.session);
         !paths.is_empty() && paths.iter().all(|path| session.files.contains(path))
+    }
+
+    /// True if a client has allowed this tool of an MCP server while the thread is loaded.
+    #[must_use]
+    pub fn allows_tool(&self, server: &str, tool: &str) -> bool {
+        lock(&self.session).tools.contains(&(server.to_owned(), tool.to_owned()))
+    }
+
+    /// Keeps that a client allows a tool of an MCP server while the thread is loaded.
+    pub fn allow_tool(&self, server: &str, tool: &str) {
+        let mut session = lock(&self.session);
+        if session.tools.len() < limits::SESSION_APPROVALS_MAX {
+            session.tools.insert((server.to_owned(), tool.to_owned()));
+        }
     }
 
     /// Takes the answer about a command, and keeps what it allows for longer. `unconfined` is that of

@@ -24,6 +24,37 @@ pub struct McpServerConfig {
     pub enabled_tools: Option<Vec<String>>,
     /// Not these, whatever else is said.
     pub disabled_tools: Vec<String>,
+    /// When agents have to ask before they use a tool.
+    pub approval: ToolApproval,
+    /// The same for single tools.
+    pub tool_approvals: BTreeMap<String, ToolApproval>,
+}
+
+/// When an agent has to ask before it uses a tool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ToolApproval {
+    /// Unless the tool says that it changes nothing, or nothing that matters.
+    #[default]
+    Auto,
+    /// Always.
+    Prompt,
+    /// Unless the tool says that it only reads.
+    Writes,
+    /// Never.
+    Approve,
+}
+
+impl ToolApproval {
+    fn read<'a>(section: &mut Section<'a>, key: &'a str) -> Result<Option<Self>, StartError> {
+        let Some(word) = section.text(key)? else { return Ok(None) };
+        match word.as_str() {
+            "auto" => Ok(Some(Self::Auto)),
+            "prompt" => Ok(Some(Self::Prompt)),
+            "writes" => Ok(Some(Self::Writes)),
+            "approve" => Ok(Some(Self::Approve)),
+            _ => Err(section.error(key, "expected one of `auto`, `prompt`, `writes`, `approve`")),
+        }
+    }
 }
 
 /// How a server is reached.
@@ -70,6 +101,12 @@ impl McpServerConfig {
         self.enabled_tools.as_deref().is_none_or(is_in) && !is_in(&self.disabled_tools)
     }
 
+    /// When agents have to ask before they use this tool.
+    #[must_use]
+    pub fn approval_of(&self, tool: &str) -> ToolApproval {
+        self.tool_approvals.get(tool).copied().unwrap_or(self.approval)
+    }
+
     fn read(mut section: Section<'_>, unknown: &mut Vec<String>) -> Result<Self, StartError> {
         // Known to the reference; here a server that does not start never keeps a turn from running.
         section.ignore("required");
@@ -92,6 +129,16 @@ impl McpServerConfig {
             }
             (None, None) => return Err(section.error("command", "missing; give a `command` or a `url`")),
         };
+        let mut tool_approvals = BTreeMap::new();
+        if let Some(mut tools) = section.table("tools")? {
+            for name in tools.keys() {
+                let Some(mut tool) = tools.table(name)? else { continue };
+                if let Some(approval) = ToolApproval::read(&mut tool, "approval_mode")? {
+                    tool_approvals.insert(name.to_owned(), approval);
+                }
+                tool.finish(unknown);
+            }
+        }
         let startup_ms = section.integer("startup_timeout_ms", 1..=i64::MAX as u64)?;
         let config = Self {
             transport,
@@ -103,6 +150,8 @@ impl McpServerConfig {
             tool_timeout: section.seconds("tool_timeout_sec")?.unwrap_or(MCP_TOOL_TIMEOUT),
             enabled_tools: section.texts("enabled_tools")?,
             disabled_tools: section.texts("disabled_tools")?.unwrap_or_default(),
+            approval: ToolApproval::read(&mut section, "default_tools_approval_mode")?.unwrap_or_default(),
+            tool_approvals,
         };
         section.finish(unknown);
         Ok(config)
@@ -157,6 +206,13 @@ mod tests {
         let allowed = ["t", "u", "v"].map(|tool| server("c").allows(tool));
         assert_eq!((server("c").enabled, allowed), (false, [true, false, false]));
         assert_eq!(config.unknown_keys, ["mcp_servers.b.odd"]);
+        let asked = load(&["mcp_servers.a={command='x', default_tools_approval_mode='prompt', \
+                            tools={t={approval_mode='approve'}}}"]);
+        let asked = &asked.expect("a configuration").mcp_servers["a"];
+        assert_eq!(
+            ["t", "u"].map(|tool| asked.approval_of(tool)),
+            [ToolApproval::Approve, ToolApproval::Prompt]
+        );
         assert!(!format!("{:?}", server("a")).contains("secret"), "no value is shown");
     }
 
@@ -167,6 +223,11 @@ mod tests {
             ("mcp_servers.a={command='x', url='y'}", "mcp_servers.a.url"),
             ("mcp_servers.a={command=1}", "mcp_servers.a.command"),
             ("mcp_servers.a={command='x', tool_timeout_sec=-1}", "mcp_servers.a.tool_timeout_sec"),
+            ("mcp_servers.a={command='x', default_tools_approval_mode='x'}", "expected one of `auto`"),
+            (
+                "mcp_servers.a={command='x', tools={t={approval_mode=1}}}",
+                "mcp_servers.a.tools.t.approval_mode",
+            ),
         ] {
             let error = load(&[set]).expect_err(set);
             assert!(error.contains(told), "{set}: {error}");

@@ -26,7 +26,7 @@ use crate::error::StartError;
 use crate::limits::THREAD_UNLOAD_DELAY;
 use section::Section;
 
-pub use mcp::{McpServerConfig, McpTransport};
+pub use mcp::{McpServerConfig, McpTransport, ToolApproval};
 pub use overrides::Override;
 pub use policy::{ApprovalPolicy, SandboxMode, SandboxWorkspaceWrite};
 pub use provider::{PROVIDER_OFFLINE, PROVIDER_OPENAI, ProviderConfig, ProviderKind, WireApi};

@@ -18,6 +18,21 @@ pub const MCP_TOOL_TIMEOUT: Duration = Duration::from_secs(60);
 pub const MCP_MESSAGE_BYTES_MAX: usize = 16 * MIB;
 /// Calls that one MCP server may have open. Above it a call fails at once.
 pub const MCP_CALLS_MAX: usize = 64;
+/// Pieces of news that a call of an MCP server may have waiting: progress is dropped above it, a question is
+/// declined.
+pub const MCP_CALL_NEWS: usize = 16;
+/// Characters of what an MCP server tells of its progress; the rest is cut off.
+pub const MCP_PROGRESS_CHARS: usize = 1024;
+/// Bytes of what an MCP server behind HTTP says to refuse a request that go into the error.
+pub const MCP_REFUSAL_BYTES_MAX: usize = 4 * KIB;
+/// Longest time for what an MCP server behind HTTP is told besides calls: that nobody waits for an answer.
+pub const MCP_TELL_TIMEOUT: Duration = Duration::from_secs(2);
+/// Such messages that may wait. Above it they are dropped: they are a courtesy.
+pub const MCP_TELLS: usize = 16;
+/// Longest time for the end of a session with an MCP server behind HTTP. After it the server is left alone.
+pub const MCP_END_TIMEOUT: Duration = Duration::from_millis(200);
+/// Longest silence of the stream on which an MCP server behind HTTP tells of changes; then it is opened anew.
+pub const MCP_LISTEN_SILENCE: Duration = Duration::from_secs(24 * 3600);
 /// Requests of clients that may wait for MCP servers, each on a worker of its own. Above it a request is
 /// answered -32001.
 pub const MCP_REQUESTS_MAX: usize = 32;

@@ -19,6 +19,9 @@ pub enum CallError {
     /// The connection ended; the text says how.
     #[error("{0}")]
     Gone(String),
+    /// It does not know the session any more.
+    #[error("its session ended")]
+    SessionOver,
     /// It refused.
     #[error("{message} ({code})")]
     Refused {

@@ -7,10 +7,13 @@
 //!
 //! It may not know who calls: connections, agent threads.
 //!
-//! OS threads: a server's start runs on a worker `mcp-start`; what it says is read by the workers that serve
-//! all commands (`exec-spawn`, `exec-io`).
+//! OS threads: a server's start runs on a worker `mcp-start`; what a program says is read by the workers that
+//! serve all commands (`exec-spawn`, `exec-io`), what an HTTP service says by whoever called it.
 
+mod channel;
 mod error;
+mod host;
+mod http;
 mod names;
 mod server;
 mod session;
@@ -26,13 +29,14 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 
 use crate::clock::Clock;
-use crate::config::McpServerConfig;
+use crate::config::{McpServerConfig, McpTransport, ToolApproval};
 use crate::exec::Spawner;
 use crate::model::Cancel;
 use crate::sync::lock;
 use server::Server;
 
 pub use error::{CallError, McpError};
+pub use host::CallHost;
 pub use server::{Report, StartState, StartStatus};
 pub use session::ServerTool;
 
@@ -94,6 +98,8 @@ pub struct QualifiedTool {
     pub server: String,
     /// The tool.
     pub tool: ServerTool,
+    /// When an agent has to ask before it uses it.
+    pub approval: ToolApproval,
 }
 
 /// What a tool answered.
@@ -134,14 +140,20 @@ impl Mcp {
         let mut tools = Vec::new();
         for server in &servers {
             match server.tools(cancel) {
-                Ok(listed) => tools.extend(listed.into_iter().map(|tool| (server.name.clone(), tool))),
+                Ok(listed) => tools.extend(listed.into_iter().map(|tool| QualifiedTool {
+                    name: String::new(),
+                    server: server.name.clone(),
+                    approval: server.config.approval_of(&tool.name),
+                    tool,
+                })),
                 Err(error) => tracing::debug!(server = server.name, %error, "an MCP server gives no tools"),
             }
         }
         names::qualify(tools)
     }
 
-    /// Calls a tool of a server; `meta` is passed on.
+    /// Calls a tool of a server; `meta` is passed on. `host` hears of its progress and answers what the
+    /// server asks; without one, questions are declined.
     ///
     /// # Errors
     /// Why there is no result; a result that says that the tool failed is none.
@@ -151,6 +163,7 @@ impl Mcp {
         tool: &str,
         arguments: Option<&Value>,
         meta: Option<&Value>,
+        host: Option<&dyn CallHost>,
         cancel: &Cancel,
     ) -> Result<ToolResult, McpError> {
         let server = self.server(server)?;
@@ -164,7 +177,7 @@ impl Mcp {
         if let Some(meta) = meta.filter(|meta| !meta.is_null()) {
             params["_meta"] = meta.clone();
         }
-        let result = server.request("tools/call", &params, cancel)?;
+        let result = server.request("tools/call", &params, host, cancel)?;
         if !result.get("content").is_some_and(Value::is_array) {
             let error = CallError::Malformed("the result has no `content`".to_owned());
             return Err(McpError::Call { server: server.name.clone(), error });
@@ -179,7 +192,7 @@ impl Mcp {
     /// Why there is none.
     pub fn read_resource(&self, server: &str, uri: &str, cancel: &Cancel) -> Result<Value, McpError> {
         let server = self.server(server)?;
-        let result = server.request("resources/read", &json!({ "uri": uri }), cancel)?;
+        let result = server.request("resources/read", &json!({ "uri": uri }), /*host*/ None, cancel)?;
         match result.get("contents").is_some_and(Value::is_array) {
             true => Ok(result),
             false => {
@@ -193,6 +206,13 @@ impl Mcp {
     #[must_use]
     pub fn names(&self) -> Vec<String> {
         lock(&self.0.servers).keys().cloned().collect()
+    }
+
+    /// Whether a server is reached over HTTP; none if there is no such server.
+    #[must_use]
+    pub fn is_http(&self, name: &str) -> Option<bool> {
+        let server = self.server(name).ok()?;
+        Some(matches!(server.config.transport, McpTransport::Http { .. }))
     }
 
     /// What is known of these servers; starts them if needed, together, and asks them for their resources

@@ -5,16 +5,16 @@ use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
 
-use super::{QualifiedTool, ServerTool};
+use super::QualifiedTool;
 use crate::limits::MCP_TOOL_NAME_BYTES_MAX;
 
-/// Gives each tool a name of its own, in letters that models accept.
-pub(super) fn qualify(tools: Vec<(String, ServerTool)>) -> Vec<QualifiedTool> {
+/// Gives each tool a name of its own, in letters that models accept, and puts them in order.
+pub(super) fn qualify(tools: Vec<QualifiedTool>) -> Vec<QualifiedTool> {
     let mut taken = BTreeSet::new();
     let mut qualified: Vec<QualifiedTool> = tools
         .into_iter()
-        .map(|(server, tool)| {
-            let full = format!("mcp__{server}__{}", tool.name);
+        .map(|tool| {
+            let full = format!("mcp__{}__{}", tool.server, tool.tool.name);
             let mut name: String = full.chars().map(accepted).collect();
             if name.len() > MCP_TOOL_NAME_BYTES_MAX || taken.contains(&name) {
                 let hash = hash(&full);
@@ -22,7 +22,7 @@ pub(super) fn qualify(tools: Vec<(String, ServerTool)>) -> Vec<QualifiedTool> {
                 name.push_str(&hash);
             }
             taken.insert(name.clone());
-            QualifiedTool { name, server, tool }
+            QualifiedTool { name, ..tool }
         })
         .collect();
     qualified.sort_by(|a, b| a.name.cmp(&b.name));
@@ -46,14 +46,22 @@ fn hash(full: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ToolApproval;
+    use crate::mcp::ServerTool;
 
     #[test]
     fn names_are_accepted_by_models_and_unique() {
-        let tool = |name: &str| ServerTool::new(serde_json::json!({ "name": name, "inputSchema": {} }));
+        let tool =
+            |name: &str| ServerTool::from_definition(serde_json::json!({ "name": name, "inputSchema": {} }));
         let long = "x".repeat(MCP_TOOL_NAME_BYTES_MAX);
         let names = ["plain", "with space", "with.space", &long, "é"];
-        let tools = names.iter().map(|name| ("my srv".to_owned(), tool(name).expect("a tool"))).collect();
-        let qualified = qualify(tools);
+        let tools = names.iter().map(|name| QualifiedTool {
+            name: String::new(),
+            server: "my srv".to_owned(),
+            tool: tool(name).expect("a tool"),
+            approval: ToolApproval::Auto,
+        });
+        let qualified = qualify(tools.collect());
         assert_eq!(qualified.len(), names.len());
         assert!(qualified.iter().any(|tool| tool.name == "mcp__my_srv__plain"));
         for tool in qualified {

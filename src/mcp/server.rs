@@ -8,9 +8,12 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, TryRecvError, select};
 use serde_json::Value;
 
+use super::channel::Channel;
+use super::host::CallHost;
+use super::http::Http;
 use super::session::{ServerTool, Session};
 use super::stdio::{Pipe, Program};
-use super::{McpError, Shared};
+use super::{CallError, McpError, Shared};
 use crate::clock::Monotonic;
 use crate::config::{McpServerConfig, McpTransport};
 use crate::limits::{MCP_RESTART_PAUSE, MCP_RESTART_PAUSE_MAX, MCP_STABLE_AFTER, STACK_BYTES_WORK};
@@ -134,15 +137,23 @@ impl Server {
         tools.into_iter().filter(|tool| self.config.allows(&tool.name)).collect()
     }
 
-    /// Asks it, starting it if needed.
+    /// Asks it, starting it if needed; once more if it has forgotten who asks.
     pub(super) fn request(
         self: &Arc<Self>,
         method: &str,
         params: &Value,
+        host: Option<&dyn CallHost>,
         cancel: &Cancel,
     ) -> Result<Value, McpError> {
-        let session = self.session(cancel)?;
-        session.request(method, params, self.config.tool_timeout, cancel).map_err(|error| self.failed(error))
+        let ask = || {
+            let session = self.session(cancel)?;
+            Ok(session.request(method, params, self.config.tool_timeout, host, cancel))
+        };
+        let outcome = match ask()? {
+            Err(CallError::SessionOver) => ask()?,
+            outcome => outcome,
+        };
+        outcome.map_err(|error| self.failed(error))
     }
 
     pub(super) fn report(self: &Arc<Self>, with_resources: bool, cancel: &Cancel) -> Report {
@@ -180,7 +191,7 @@ impl Server {
         report
     }
 
-    fn failed(&self, error: super::CallError) -> McpError {
+    fn failed(&self, error: CallError) -> McpError {
         McpError::Call { server: self.name.clone(), error }
     }
 
@@ -198,7 +209,7 @@ impl Server {
                 Found::Starts(ended) => select! {
                     recv(ended) -> _ => {},
                     recv(cancel.cancelled()) -> _ => {
-                        return Err(self.failed(super::CallError::Cancelled));
+                        return Err(self.failed(CallError::Cancelled));
                     },
                 },
             }
@@ -210,6 +221,21 @@ impl Server {
         }
     }
 
+    /// Takes note of a connection that has ended, and gives what is left of it.
+    fn notice_end(&self, now: Monotonic) -> Option<Phase> {
+        let mut life = lock(&self.life);
+        let Phase::Ready(session) = &life.phase else { return None };
+        let why = session.gone()?;
+        let was_stable = now.since(session.ready_at) >= MCP_STABLE_AFTER;
+        life.failures = if was_stable { 0 } else { life.failures + 1 };
+        tracing::info!(server = self.name, why, "an MCP server is gone");
+        let after = match life.failures {
+            0 | 1 => Phase::Idle,
+            failures => Phase::Failed { why, again_at: now.after(pause(failures - 1)) },
+        };
+        Some(std::mem::replace(&mut life.phase, after))
+    }
+
     fn find(self: &Arc<Self>) -> Found {
         if !self.config.enabled {
             return Found::Error(McpError::Disabled(self.name.clone()));
@@ -218,18 +244,9 @@ impl Server {
             return Found::Error(self.not_started("it was let go"));
         };
         let now = shared.parts.clock.now();
+        // Outside of the lock: an end takes time.
+        drop(self.notice_end(now));
         let mut life = lock(&self.life);
-        if let Phase::Ready(session) = &life.phase
-            && let Some(why) = session.gone()
-        {
-            let was_stable = now.since(session.ready_at) >= MCP_STABLE_AFTER;
-            life.failures = if was_stable { 0 } else { life.failures + 1 };
-            tracing::info!(server = self.name, why, "an MCP server is gone");
-            life.phase = match life.failures {
-                0 | 1 => Phase::Idle,
-                failures => Phase::Failed { why, again_at: now.after(pause(failures - 1)) },
-            };
-        }
         let broke_down = match &life.phase {
             Phase::Starting { ended, .. } => ended.try_recv() == Err(TryRecvError::Disconnected),
             _ => false,
@@ -296,20 +313,18 @@ impl Server {
     fn connect(&self, shared: &Shared, stopped: &Cancel) -> Result<Session, String> {
         let within = self.config.startup_timeout;
         let clock = &shared.parts.clock;
-        let pipe = match &self.config.transport {
+        let channel = match &self.config.transport {
             McpTransport::Stdio { command, args, env, env_vars, cwd } => {
                 let cwd = match cwd {
                     Some(cwd) => shared.parts.cwd.join(cwd),
                     None => shared.parts.cwd.clone(),
                 };
                 let program = Program { name: &self.name, command, args, env, env_vars, cwd: &cwd };
-                Pipe::start(&program, &shared.spawner()?, clock)?
+                Channel::Pipe(Pipe::start(&program, &shared.spawner()?, clock)?)
             }
-            McpTransport::Http { .. } => {
-                return Err("this version reaches servers by `command` only, not by `url`".to_owned());
-            }
+            http @ McpTransport::Http { .. } => Channel::Http(Http::new(&self.name, http, clock)?),
         };
-        Session::open(pipe, within, || clock.now(), stopped).map_err(|error| error.to_string())
+        Session::open(channel, within, || clock.now(), stopped).map_err(|error| error.to_string())
     }
 
     fn tell(&self, shared: &Shared, state: StartState, error: Option<String>) {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::CallError;
-use super::stdio::Pipe;
+use super::channel::Channel;
+use super::host::CallHost;
 use super::wire::REVISION;
 use crate::clock::Monotonic;
 use crate::limits::{MCP_LIST_MAX, MCP_PAGES_MAX};
@@ -25,7 +26,7 @@ pub struct ServerTool {
 
 /// A connection that has been opened.
 pub(super) struct Session {
-    pipe: Pipe,
+    channel: Channel,
     /// What it said of itself: `serverInfo`, `capabilities`, `instructions`.
     pub(super) hello: Value,
     tools: Mutex<Vec<ServerTool>>,
@@ -34,7 +35,8 @@ pub(super) struct Session {
 
 impl ServerTool {
     /// None if it is no tool.
-    pub(super) fn new(definition: Value) -> Option<Self> {
+    #[must_use]
+    pub fn from_definition(definition: Value) -> Option<Self> {
         let name = definition.get("name")?.as_str()?.to_owned();
         definition.get("inputSchema")?.as_object()?;
         Some(Self { name, definition })
@@ -55,36 +57,55 @@ impl ServerTool {
     /// Whether it says that it changes nothing.
     #[must_use]
     pub fn read_only_hint(&self) -> Option<bool> {
-        self.definition.get("annotations")?.get("readOnlyHint")?.as_bool()
+        self.hint("readOnlyHint")
+    }
+
+    /// Whether it may change something that matters, by its own word; what it does not say counts as yes.
+    #[must_use]
+    pub fn may_matter(&self) -> bool {
+        let is_yes = |hint: &str| self.hint(hint).unwrap_or(true);
+        let destroys = self.hint("destructiveHint") == Some(true);
+        destroys
+            || (self.read_only_hint() != Some(true) && (is_yes("destructiveHint") || is_yes("openWorldHint")))
+    }
+
+    /// What it says of its nature; opaque.
+    #[must_use]
+    pub fn annotations(&self) -> Option<&Value> {
+        self.definition.get("annotations").filter(|annotations| !annotations.is_null())
+    }
+
+    fn hint(&self, name: &str) -> Option<bool> {
+        self.annotations()?.get(name)?.as_bool()
     }
 }
 
 impl Session {
     /// The handshake, and the list of tools, all within one timeout each.
     pub(super) fn open(
-        pipe: Pipe,
+        channel: Channel,
         within: Duration,
         now: impl Fn() -> Monotonic,
         cancel: &Cancel,
     ) -> Result<Session, CallError> {
         let hello = json!({
             "protocolVersion": REVISION,
-            "capabilities": {},
+            "capabilities": { "elicitation": {} },
             "clientInfo": { "name": "app-server", "version": env!("CARGO_PKG_VERSION") },
         });
-        let hello = pipe.request("initialize", &hello, within, cancel)?;
+        let hello = channel.request("initialize", &hello, within, /*host*/ None, cancel)?;
         if !hello.is_object() {
             return Err(CallError::Malformed("the answer to `initialize` is no object".to_owned()));
         }
-        pipe.notify("notifications/initialized", /*params*/ None);
-        let session = Session { pipe, hello, tools: Mutex::default(), ready_at: now() };
+        channel.initialized(&hello, within, cancel)?;
+        let session = Session { channel, hello, tools: Mutex::default(), ready_at: now() };
         session.list_tools(within, cancel)?;
         Ok(session)
     }
 
     /// Its tools; asked for again if it said that they changed. If that fails, those of before.
     pub(super) fn tools(&self, within: Duration, cancel: &Cancel) -> Vec<ServerTool> {
-        if self.pipe.take_tools_changed()
+        if self.channel.take_tools_changed()
             && let Err(error) = self.list_tools(within, cancel)
         {
             tracing::debug!(%error, "an MCP server changed its tools, but does not list them");
@@ -97,7 +118,7 @@ impl Session {
             true => self.list("tools/list", "tools", within, cancel)?,
             false => Vec::new(),
         };
-        *lock(&self.tools) = listed.into_iter().filter_map(ServerTool::new).collect();
+        *lock(&self.tools) = listed.into_iter().filter_map(ServerTool::from_definition).collect();
         Ok(())
     }
 
@@ -115,18 +136,19 @@ impl Session {
         method: &str,
         params: &Value,
         within: Duration,
+        host: Option<&dyn CallHost>,
         cancel: &Cancel,
     ) -> Result<Value, CallError> {
-        self.pipe.request(method, params, within, cancel)
+        self.channel.request(method, params, within, host, cancel)
     }
 
     /// Why it can no longer be asked, if so.
     pub(super) fn gone(&self) -> Option<String> {
-        self.pipe.gone()
+        self.channel.gone()
     }
 
     pub(super) fn close(&self, why: &str) {
-        self.pipe.close(why);
+        self.channel.close(why);
     }
 
     fn has(&self, capability: &str) -> bool {
@@ -144,7 +166,7 @@ impl Session {
         let mut entries = Vec::new();
         let mut params = json!({});
         for _ in 0..MCP_PAGES_MAX {
-            let mut page = self.pipe.request(method, &params, within, cancel)?;
+            let mut page = self.channel.request(method, &params, within, /*host*/ None, cancel)?;
             let Some(Value::Array(listed)) = page.get_mut(key).map(Value::take) else {
                 return Err(CallError::Malformed(format!("the answer to `{method}` has no `{key}`")));
             };

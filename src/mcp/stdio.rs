@@ -1,7 +1,7 @@
 //! A server behind pipes: one message a line. What it says is taken on the executor's worker, which serves
 //! all servers; calls wait on the OS threads of those who make them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,13 +9,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crossbeam_channel::{Sender, bounded};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::CallError;
-use super::wire::{self, Incoming};
+use super::host::{self, CallHost, ELICIT, Told};
+use super::wire::{self, Incoming, PROGRESS, TOOLS_CHANGED};
 use crate::clock::{Clock, Wait};
 use crate::exec::{CommandSpec, Ending, OutputSink, Running, Spawner, StdinError, Stream, Written};
-use crate::limits::{MCP_CALLS_MAX, MCP_MESSAGE_BYTES_MAX, MCP_STDERR_LINE_BYTES_MAX};
+use crate::limits::{MCP_CALL_NEWS, MCP_CALLS_MAX, MCP_MESSAGE_BYTES_MAX, MCP_STDERR_LINE_BYTES_MAX};
 use crate::model::Cancel;
 use crate::proto::SandboxPolicy;
 use crate::sync::lock;
@@ -57,6 +59,20 @@ pub(super) struct Pipe {
 
 type Outcome = Result<Value, CallError>;
 
+/// What a call hears.
+enum Heard {
+    Outcome(Outcome),
+    /// Before its outcome; a question has the id that the answer goes under.
+    Told(Told, Option<Box<RawValue>>),
+}
+
+/// A call that waits.
+struct Waiting {
+    heard: Sender<Heard>,
+    /// Somebody stands behind it.
+    hosted: bool,
+}
+
 /// What the pipe's owner and its reader share.
 struct Link {
     name: String,
@@ -69,7 +85,7 @@ struct Link {
 
 #[derive(Default)]
 struct Calls {
-    waiting: HashMap<u64, Sender<Outcome>>,
+    waiting: BTreeMap<u64, Waiting>,
     next: u64,
     /// Why nothing is answered any more.
     gone: Option<String>,
@@ -94,31 +110,52 @@ impl Pipe {
         Ok(Pipe { link, clock: clock.clone() })
     }
 
-    /// Asks, and waits for the answer.
+    /// Asks, and waits for the answer. Meanwhile `host` hears what the server tells and answers what it asks,
+    /// which counts for nothing in the timeout.
     pub(super) fn request(
         &self,
         method: &str,
         params: &Value,
         within: Duration,
+        host: Option<&dyn CallHost>,
         cancel: &Cancel,
     ) -> Result<Value, CallError> {
-        let deadline = self.clock.now().after(within);
-        let (answered, answer) = bounded(1);
-        let id = self.link.open(answered.clone())?;
-        let refused = answered.clone();
+        let mut deadline = self.clock.now().after(within);
+        // News fill half of it at most, so that the end always has room.
+        let (heard, news) = bounded(2 * MCP_CALL_NEWS);
+        let id = self.link.open(Waiting { heard: heard.clone(), hosted: host.is_some() })?;
+        let refused = heard.clone();
         let written = Written::to(move |written| {
             // An input that is closed is explained by the end that follows.
             if let Err(error @ StdinError::Full) = written {
                 let gone = CallError::Gone(format!("it does not take what it is asked: {error}"));
-                let _ = refused.try_send(Err(gone));
+                let _ = refused.try_send(Heard::Outcome(Err(gone)));
             }
         });
-        self.link.write(wire::message(Some(id), method, Some(params)), written);
-        let _woken = cancel.on_cancel(move || drop(answered.try_send(Err(CallError::Cancelled))));
-        let outcome = match self.clock.recv_deadline(&answer, Some(deadline)) {
-            Wait::Got(outcome) => outcome,
-            Wait::TimedOut => Err(CallError::TimedOut { method: method.to_owned(), within }),
-            Wait::Closed => Err(CallError::Gone("the connection ended".to_owned())),
+        let message = match host {
+            Some(_) => wire::message(Some(id), method, Some(&wire::with_token(params, id))),
+            None => wire::message(Some(id), method, Some(params)),
+        };
+        self.link.write(message, written);
+        let _woken =
+            cancel.on_cancel(move || drop(heard.try_send(Heard::Outcome(Err(CallError::Cancelled)))));
+        let outcome = loop {
+            match self.clock.recv_deadline(&news, Some(deadline)) {
+                Wait::Got(Heard::Outcome(outcome)) => break outcome,
+                Wait::Got(Heard::Told(Told::Progress(message), _)) => {
+                    host.into_iter().for_each(|host| host.progress(message.clone()));
+                }
+                Wait::Got(Heard::Told(Told::Asked(params), question)) => {
+                    let since = self.clock.now();
+                    let answer = host::answer(host, params);
+                    deadline = deadline.after(self.clock.now().since(since));
+                    if let Some(question) = question {
+                        self.link.write(wire::result(&question, &answer), Written::nobody());
+                    }
+                }
+                Wait::TimedOut => break Err(CallError::TimedOut { method: method.to_owned(), within }),
+                Wait::Closed => break Err(CallError::Gone("the connection ended".to_owned())),
+            }
         };
         let was_waiting = lock(&self.link.calls).waiting.remove(&id).is_some();
         // `initialize` cannot be taken back.
@@ -170,7 +207,7 @@ fn variables(program: &Program<'_>) -> Vec<(OsString, Option<OsString>)> {
 
 impl Link {
     /// A number for a call that waits.
-    fn open(&self, answered: Sender<Outcome>) -> Result<u64, CallError> {
+    fn open(&self, call: Waiting) -> Result<u64, CallError> {
         let mut calls = lock(&self.calls);
         if let Some(why) = &calls.gone {
             return Err(CallError::Gone(why.clone()));
@@ -180,7 +217,7 @@ impl Link {
         }
         calls.next += 1;
         let id = calls.next;
-        calls.waiting.insert(id, answered);
+        calls.waiting.insert(id, call);
         Ok(id)
     }
 
@@ -197,30 +234,58 @@ impl Link {
             calls.gone.get_or_insert_with(|| why.to_owned());
             std::mem::take(&mut calls.waiting)
         };
-        for answered in waiting.into_values() {
-            let _ = answered.try_send(Err(CallError::Gone(why.to_owned())));
+        for call in waiting.into_values() {
+            let _ = call.heard.try_send(Heard::Outcome(Err(CallError::Gone(why.to_owned()))));
         }
         // Dropped outside of the lock, and killed by that.
         let running = lock(&self.running).take();
         drop(running);
     }
 
+    /// The server asks; a question goes to the call that it was most probably asked for: the last of those
+    /// that somebody stands behind.
+    fn asked(&self, id: Box<RawValue>, method: &str, params: Value) {
+        if method != ELICIT {
+            return self.write(wire::answer(&id, method), Written::nobody());
+        }
+        let question = Some(id.clone());
+        if !self.tell(/*call*/ None, Told::Asked(params), question) {
+            let declined = host::answer(/*host*/ None, Value::Null);
+            self.write(wire::result(&id, &declined), Written::nobody());
+        }
+    }
+
+    /// Tells a call, by default the last; false if it cannot hear it.
+    fn tell(&self, call: Option<u64>, told: Told, question: Option<Box<RawValue>>) -> bool {
+        let calls = lock(&self.calls);
+        let waiting = match call {
+            Some(call) => calls.waiting.get(&call),
+            None => calls.waiting.values().rev().find(|call| call.hosted),
+        };
+        waiting.is_some_and(|call| {
+            let has_room = call.hosted && call.heard.len() < MCP_CALL_NEWS;
+            has_room && call.heard.try_send(Heard::Told(told, question)).is_ok()
+        })
+    }
+
     fn take(&self, line: &[u8]) {
         match wire::read(line) {
             Some(Incoming::Answer(id, outcome)) => {
-                let answered = lock(&self.calls).waiting.remove(&id);
-                if let Some(answered) = answered {
-                    let _ = answered.try_send(outcome);
+                let call = lock(&self.calls).waiting.remove(&id);
+                if let Some(call) = call {
+                    let _ = call.heard.try_send(Heard::Outcome(outcome));
                 }
             }
-            Some(Incoming::Request { id, method }) => {
-                self.write(wire::answer(&id, &method), Written::nobody())
+            Some(Incoming::Request { id, method, params }) => self.asked(id, &method, params),
+            Some(Incoming::Notification { method, .. }) if method == TOOLS_CHANGED => {
+                self.tools_changed.store(true, Ordering::Release);
             }
-            Some(Incoming::Notification { method }) => {
-                if method == "notifications/tools/list_changed" {
-                    self.tools_changed.store(true, Ordering::Release);
+            Some(Incoming::Notification { method, params }) if method == PROGRESS => {
+                if let Some((call, message)) = host::progress(&params) {
+                    self.tell(Some(call), Told::Progress(message), /*question*/ None);
                 }
             }
+            Some(Incoming::Notification { .. }) => {}
             // Some print a greeting, or the output of what they start.
             None if line.trim_ascii().is_empty() => {}
             None => tracing::debug!(

@@ -10,15 +10,20 @@ use super::CallError;
 /// The revision of the protocol that we ask for; a server may answer with an older one.
 pub(super) const REVISION: &str = "2025-06-18";
 
+/// A server tells that its list of tools is another one now.
+pub(super) const TOOLS_CHANGED: &str = "notifications/tools/list_changed";
+/// A server tells how far a call is.
+pub(super) const PROGRESS: &str = "notifications/progress";
+
 /// A message of a server.
 #[derive(Debug)]
 pub(super) enum Incoming {
     /// It answers the call with this number.
     Answer(u64, Result<Value, CallError>),
     /// It asks us; the id is given back as it is.
-    Request { id: Box<RawValue>, method: String },
+    Request { id: Box<RawValue>, method: String, params: Value },
     /// It tells us.
-    Notification { method: String },
+    Notification { method: String, params: Value },
 }
 
 #[derive(Serialize)]
@@ -36,6 +41,8 @@ struct Message<'a> {
     #[serde(borrow)]
     id: Option<&'a RawValue>,
     method: Option<String>,
+    #[serde(default)]
+    params: Value,
     #[serde(default)]
     result: Option<Value>,
     error: Option<Refusal>,
@@ -55,7 +62,7 @@ pub(super) fn message(id: Option<u64>, method: &str, params: Option<&Value>) -> 
     serde_json::to_vec(&message).unwrap_or_default()
 }
 
-/// The answer to a server's request: `ping` works, and there is nothing else.
+/// The answer to a server's request that needs nobody: `ping` works, and there is nothing else.
 pub(super) fn answer(id: &RawValue, method: &str) -> Vec<u8> {
     let outcome = match method {
         "ping" => r#""result":{}"#,
@@ -64,12 +71,29 @@ pub(super) fn answer(id: &RawValue, method: &str) -> Vec<u8> {
     format!(r#"{{"jsonrpc":"2.0","id":{},{outcome}}}"#, id.get()).into_bytes()
 }
 
+/// The answer to a server's request that somebody has answered.
+pub(super) fn result(id: &RawValue, result: &Value) -> Vec<u8> {
+    format!(r#"{{"jsonrpc":"2.0","id":{},"result":{result}}}"#, id.get()).into_bytes()
+}
+
+/// The parameters of a call that may tell of its progress, under this token.
+pub(super) fn with_token(params: &Value, token: u64) -> Value {
+    let mut params = params.clone();
+    if !params["_meta"].is_object() {
+        params["_meta"] = Value::Object(serde_json::Map::new());
+    }
+    params["_meta"]["progressToken"] = token.into();
+    params
+}
+
 /// Reads a message; none if it is none of the protocol.
 pub(super) fn read(text: &[u8]) -> Option<Incoming> {
     let message: Message<'_> = serde_json::from_slice(text).ok()?;
     match (message.method, message.id) {
-        (Some(method), Some(id)) => Some(Incoming::Request { id: id.to_owned(), method }),
-        (Some(method), None) => Some(Incoming::Notification { method }),
+        (Some(method), Some(id)) => {
+            Some(Incoming::Request { id: id.to_owned(), method, params: message.params })
+        }
+        (Some(method), None) => Some(Incoming::Notification { method, params: message.params }),
         (None, Some(id)) => {
             let id = id.get().parse().ok()?;
             let outcome = match (message.result, message.error) {

@@ -173,7 +173,8 @@ pub struct McpToolCallItem {
     pub arguments: Value,
     /// The app behind it; opaque.
     pub app_context: Option<Value>,
-    /// The app's user interface.
+    /// The app's user interface, as older clients know it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mcp_app_resource_uri: Option<String>,
     /// How that is shown; opaque.
     pub mcp_app_ui: Option<Value>,

@@ -40,6 +40,14 @@ pub struct McpServerToolCallResponse {
     pub meta: Option<Value>,
 }
 
+/// Parameters of `mcpServer/oauth/login`; what it would take besides is of no use here.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct McpServerOauthLoginParams {
+    /// The server's name in the configuration.
+    pub name: String,
+}
+
 /// Parameters of `mcpServer/resource/read`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -59,6 +67,24 @@ pub struct McpResourceReadParams {
 pub struct McpResourceReadResponse {
     /// Its contents; opaque pieces with `uri` and `text` or `blob`.
     pub contents: Vec<Value>,
+}
+
+/// `item/mcpToolCall/progress`: an MCP server tells how far a call is.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct McpToolCallProgress<'a> {
+    /// The thread.
+    pub thread_id: &'a str,
+    /// The turn.
+    pub turn_id: &'a str,
+    /// The item of the call.
+    pub item_id: &'a str,
+    /// The server's words.
+    pub message: &'a str,
+}
+
+impl Notification for McpToolCallProgress<'_> {
+    const METHOD: &'static str = "item/mcpToolCall/progress";
 }
 
 /// How far a server's start is.

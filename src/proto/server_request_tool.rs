@@ -212,6 +212,6 @@ pub enum ElicitationAction {
 
 impl ServerRequest for ElicitationParams {
     const METHOD: &'static str = "mcpServer/elicitation/request";
-    const WAITS_FOR: Option<ThreadActiveFlag> = Some(ThreadActiveFlag::WaitingOnUserInput);
+    const WAITS_FOR: Option<ThreadActiveFlag> = Some(ThreadActiveFlag::WaitingOnApproval);
     type Answer = ElicitationResponse;
 }

@@ -121,6 +121,7 @@ pub(super) const METHODS: &[Method] = &[
     method!(here "fuzzyFileSearch/sessionUpdate" search::update),
     method!(here "hooks/list" catalog::hooks),
     method!(later "initialize" initialize::initialize),
+    method!(here "mcpServer/oauth/login" mcp::oauth_login),
     method!(later "mcpServer/resource/read" mcp::read_resource),
     method!(later "mcpServer/tool/call" mcp::call_tool),
     method!(later "mcpServerStatus/list" mcp::statuses),

@@ -22,6 +22,7 @@ mod kill;
 mod late_input;
 mod lists;
 mod mcp;
+mod mcp_http;
 mod mcp_server;
 mod model_http;
 mod observing;

@@ -19,6 +19,7 @@ over_stdio_and_websocket!(
     a_server_that_hangs_costs_its_own_calls_only,
     a_server_that_dies_is_started_again,
     a_reload_takes_the_configuration_as_it_is_now,
+    what_a_server_asks_is_answered_in_a_turn_and_declined_elsewhere,
 );
 
 /// A call in the name of a thread; the text of the answer.
@@ -75,7 +76,7 @@ fn servers_are_started_when_needed_and_listed(transport: Transport) {
     assert_eq!(usual["serverInfo"]["name"], "test server");
     assert_eq!(usual["serverCapabilities"]["tools"]["listChanged"], true);
     let tools: Vec<&String> = usual["tools"].as_object().expect("tools").keys().collect();
-    assert_eq!(tools, ["ask", "die", "echo", "env", "flood", "grow", "hang", "spawn"]);
+    assert_eq!(tools, ["ask", "die", "echo", "env", "flood", "grow", "hang", "spawn", "wonder"]);
     assert_eq!(usual["tools"]["echo"]["description"], "does echo");
     assert_eq!(
         (&usual["resources"][0]["uri"], &usual["authStatus"]),
@@ -209,6 +210,38 @@ fn a_reload_takes_the_configuration_as_it_is_now(transport: Transport) {
     gone(&child);
     let list = client.ok("mcpServerStatus/list", json!({}));
     assert_eq!(column(&list["data"], "name"), ["second"]);
+}
+
+fn what_a_server_asks_is_answered_in_a_turn_and_declined_elsewhere(transport: Transport) {
+    let (_server, mut client, _home) = with(transport, &table("usual", "usual", ""));
+    let thread = client.thread();
+    let declined = Ok(r#"answered {"action":"decline"}"#.to_owned());
+    assert_eq!(call(&mut client, &thread, "wonder", &Value::Null), declined);
+
+    let turn = client.start_turn(&thread, "call: mcp__usual__wonder {}");
+    assert_eq!(client.next_notification("item/mcpToolCall/progress")["message"], "1/2");
+    let asked =
+        client.next_fitting("a question", |message| message["method"] == "mcpServer/elicitation/request");
+    let waits = json!({ "type": "active", "activeFlags": ["waitingOnApproval"] });
+    assert!(client.received().iter().any(|message| message["params"]["status"] == waits));
+    let answer = json!({ "action": "accept", "content": { "name": "Bob" } });
+    client.send_raw(&json!({ "id": asked["id"], "result": answer }).to_string());
+    let item = client.next_fitting("the call's end", |message| {
+        message["method"] == "item/completed" && message["params"]["item"]["type"] == "mcpToolCall"
+    });
+    let said = &item["params"]["item"]["result"]["content"][0]["text"];
+    assert_eq!(said, r#"answered {"action":"accept","content":{"name":"Bob"}}"#);
+    assert_eq!(client.turn_end(&turn)["status"], "completed");
+
+    let silent = client.thread_with(json!({ "approvalPolicy": "never" }));
+    let turn = client.start_turn(&silent, "call: mcp__usual__wonder {}");
+    let item = client.next_fitting("the call's end", |message| {
+        message["method"] == "item/completed"
+            && message["params"]["item"]["type"] == "mcpToolCall"
+            && message["params"]["turnId"] == turn
+    });
+    let said = &item["params"]["item"]["result"]["content"][0]["text"];
+    assert_eq!(said, r#"answered {"action":"decline"}"#, "nobody may be asked");
 }
 
 #[test]

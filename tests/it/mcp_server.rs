@@ -85,12 +85,14 @@ impl TestServer {
         let schema = json!({ "type": "object" });
         let tool = |name: &str| {
             let description = format!("does {name}");
-            json!({ "name": name, "description": description, "inputSchema": schema })
+            // All but one say that nobody has to be asked.
+            let hints = json!({ "readOnlyHint": name != "spawn" });
+            json!({ "name": name, "description": description, "inputSchema": schema, "annotations": hints })
         };
         if cursor.is_null() {
             return json!({ "tools": [tool("echo"), tool("fail")], "nextCursor": "second" });
         }
-        let mut names = vec!["hang", "die", "spawn", "grow", "env", "ask", "flood"];
+        let mut names = vec!["hang", "die", "spawn", "grow", "env", "ask", "flood", "wonder"];
         if self.has_grown {
             names.push("grown");
         }
@@ -130,6 +132,18 @@ impl TestServer {
             Some("ask") => {
                 self.waits_for_pong = Some(id.clone());
                 Self::write(&json!({ "jsonrpc": "2.0", "id": "our own", "method": "ping" }));
+            }
+            Some("wonder") => {
+                self.waits_for_pong = Some(id.clone());
+                let token = &params["_meta"]["progressToken"];
+                let progress = json!({ "progressToken": token, "progress": 1, "total": 2 });
+                let method = "notifications/progress";
+                Self::write(&json!({ "jsonrpc": "2.0", "method": method, "params": progress }));
+                let fields = json!({ "name": { "type": "string" } });
+                let form = json!({ "type": "object", "properties": fields });
+                let question = json!({ "message": "Who?", "requestedSchema": form });
+                let method = "elicitation/create";
+                Self::write(&json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": question }));
             }
             Some("flood") => {
                 let mut stdout = std::io::stdout().lock();

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::mcp_host::{Permission, TurnHost, permission};
 use super::{Tool, ToolContext, ToolOutput, arguments};
 use crate::agent::stop::Stop;
-use crate::mcp::{Mcp, McpError, QualifiedTool, ToolResult};
+use crate::mcp::{Mcp, QualifiedTool, ToolResult};
 use crate::model::{Cancel, Content, ToolCall, ToolSpec};
 use crate::proto::{ItemBody, McpToolCallError, McpToolCallItem, ToolCallStatus};
 
@@ -60,15 +61,24 @@ impl Tool for McpTool {
         };
         let started_at_ms = context.teller.now_ms();
         context.teller.start_item(ItemBody::McpToolCall(item.clone()), started_at_ms)?;
-        let answer = self.mcp.call(server, tool, Some(&given), /*meta*/ None, &context.cancel);
-        item.duration_ms = Some(context.teller.now_ms() - started_at_ms);
+        let host = TurnHost { context, server, item_id: &item.id };
+        let called_at_ms = context.teller.now_ms();
+        let answer = match permission(&self.tool, &given, &host) {
+            Permission::Granted => self
+                .mcp
+                .call(server, tool, Some(&given), /*meta*/ None, Some(&host), &context.cancel)
+                .map_err(|error| error.to_string()),
+            Permission::Refused(why) => Err(why.to_owned()),
+            Permission::Withdrawn => return Err(Stop::Interrupted),
+        };
+        item.duration_ms = Some(context.teller.now_ms() - called_at_ms);
         item.status = match &answer {
             Ok(ToolResult { is_error: false, .. }) => ToolCallStatus::Completed,
             _ => ToolCallStatus::Failed,
         };
         match &answer {
             Ok(answer) => item.result = Some(shown(&answer.result)),
-            Err(error) => item.error = Some(McpToolCallError { message: error.to_string() }),
+            Err(message) => item.error = Some(McpToolCallError { message: message.clone() }),
         }
         context.teller.complete_item(ItemBody::McpToolCall(item), started_at_ms, &[])?;
         Ok(said(answer))
@@ -86,10 +96,10 @@ fn shown(result: &Value) -> Value {
 }
 
 /// What the model is told.
-fn said(answer: Result<ToolResult, McpError>) -> ToolOutput {
+fn said(answer: Result<ToolResult, String>) -> ToolOutput {
     let answer = match answer {
         Ok(answer) => answer,
-        Err(error) => return ToolOutput::failed(error.to_string()),
+        Err(message) => return ToolOutput::failed(message),
     };
     let pieces = answer.result.get("content").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let mut content: Vec<Content> = pieces.iter().map(piece).collect();

@@ -6,6 +6,7 @@ mod exec;
 mod goal;
 mod image;
 pub(super) mod mcp;
+mod mcp_host;
 mod permit;
 mod plan;
 mod report;

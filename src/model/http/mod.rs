@@ -20,9 +20,11 @@ use super::{chat, responses};
 use crate::config::{ProviderConfig, WireApi};
 use crate::limits;
 use stream::HttpStream;
-use transport::{was_reused, within};
+use transport::was_reused;
+pub(crate) use transport::within;
 
 pub use retry::retry_pause;
+pub(crate) use transport::agent;
 
 /// A model provider that is reached over HTTP.
 pub(super) struct HttpModel {
@@ -140,7 +142,7 @@ impl HttpModel {
         let url = format!("{}/{path}", base_url.trim_end_matches('/'));
         secrets.extend(user_info(&url).map(str::to_owned));
         Ok(Self {
-            agent: transport::agent(),
+            agent: agent(),
             wire: provider.wire_api,
             shown_url: without_user_info(&url),
             url,
@@ -274,7 +276,7 @@ impl ModelClient for HttpModel {
 }
 
 /// An error of the HTTP library for the user.
-fn words_of(error: &ureq::Error) -> String {
+pub(crate) fn words_of(error: &ureq::Error) -> String {
     match error {
         ureq::Error::Io(error) => match error.kind() {
             std::io::ErrorKind::ConnectionRefused => "connection refused; is the server running?".to_owned(),
@@ -287,14 +289,14 @@ fn words_of(error: &ureq::Error) -> String {
 }
 
 /// `user:password` of an address.
-fn user_info(url: &str) -> Option<&str> {
+pub(crate) fn user_info(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("://")?;
     let authority = rest.split('/').next()?;
     authority.rsplit_once('@').map(|(user_info, _)| user_info)
 }
 
 /// The address as it may be shown.
-fn without_user_info(url: &str) -> String {
+pub(crate) fn without_user_info(url: &str) -> String {
     let url = match user_info(url) {
         Some(user_info) => url.replacen(&format!("{user_info}@"), "", 1),
         None => url.to_owned(),

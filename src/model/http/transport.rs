@@ -1,4 +1,5 @@
-//! Sockets to model providers that a cancellation reaches: name lookup, connection, reads and writes.
+//! Sockets to model providers and MCP servers that a cancellation reaches: name lookup, connection, reads and
+//! writes.
 //!
 //! The HTTP library knows no cancellation. It is told what to work for by [`within`], which the worker that
 //! makes a call puts around it; each step that may block then has its socket shut down when the turn is
@@ -42,7 +43,7 @@ thread_local! {
 
 /// Does `work` with the HTTP library, of which each blocking step ends when it is cancelled or when the other
 /// side is silent for longer than `patience`.
-pub(super) fn within<R>(cancel: &Cancel, patience: Duration, work: impl FnOnce() -> R) -> R {
+pub(crate) fn within<R>(cancel: &Cancel, patience: Duration, work: impl FnOnce() -> R) -> R {
     struct Restore(Option<Call>);
     impl Drop for Restore {
         fn drop(&mut self) {
@@ -70,7 +71,7 @@ fn cancelled() -> Error {
 }
 
 /// A client whose sockets are cancelled as [`within`] says. Its connections are kept for further requests.
-pub(super) fn agent() -> Agent {
+pub(crate) fn agent() -> Agent {
     let config = Config::builder()
         .http_status_as_error(false)
         // A redirected request would have to be made again with the body, and the key would go elsewhere.

@@ -15,9 +15,9 @@ use crate::mcp::{CallError, Mcp, McpError, Report, StartState, StartStatus};
 use crate::model::{Cancel, cancellation};
 use crate::proto::{
     EmptyResponse, ListMcpServerStatusParams, ListMcpServerStatusResponse, McpAuthStatus,
-    McpResourceReadParams, McpResourceReadResponse, McpServerConnectionStatus, McpServerStartupState,
-    McpServerStatus, McpServerStatusDetail, McpServerStatusUpdated, McpServerToolCallParams,
-    McpServerToolCallResponse, NoParams,
+    McpResourceReadParams, McpResourceReadResponse, McpServerConnectionStatus, McpServerOauthLoginParams,
+    McpServerStartupState, McpServerStatus, McpServerStatusDetail, McpServerStatusUpdated,
+    McpServerToolCallParams, McpServerToolCallResponse, NoParams,
 };
 use crate::rpc::{Reason, Reply, RpcError};
 use crate::sys::worker::Worker;
@@ -67,7 +67,9 @@ pub(in crate::server) fn call_tool(
     }
     processor.ask_mcp(reply, move |mcp, cancel| {
         let (arguments, meta) = (params.arguments.as_ref(), params.meta.as_ref());
-        let answer = mcp.call(&params.server, &params.tool, arguments, meta, cancel).map_err(refusal)?;
+        let answer = mcp
+            .call(&params.server, &params.tool, arguments, meta, /*host*/ None, cancel)
+            .map_err(refusal)?;
         let mut result = answer.result;
         let mut take = |key: &str| result.get_mut(key).map(Value::take).filter(|value| !value.is_null());
         let content = match take("content") {
@@ -102,6 +104,24 @@ pub(in crate::server) fn read_resource(
             _ => Ok(McpResourceReadResponse { contents: Vec::new() }),
         }
     });
+}
+
+/// `mcpServer/oauth/login`: there is none here; servers are given tokens.
+pub(in crate::server) fn oauth_login(
+    processor: &mut Processor,
+    _: Caller,
+    params: McpServerOauthLoginParams,
+) -> Result<EmptyResponse, RpcError> {
+    let name = &params.name;
+    let text = match processor.services.mcp.servers().is_http(name) {
+        None => format!("No MCP server named '{name}' found."),
+        Some(false) => "OAuth login is only supported for streamable HTTP servers.".to_owned(),
+        Some(true) => format!(
+            "OAuth login is not supported here; set `bearer_token_env_var` in [mcp_servers.{name}] to the \
+             name of an environment variable with a token, and call config/mcpServer/reload"
+        ),
+    };
+    Err(RpcError::invalid_request(text).with(Reason::InvalidParams))
 }
 
 /// `config/mcpServer/reload`: reads the file anew, on a worker, because a disk may be slow.
