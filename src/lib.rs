@@ -49,7 +49,8 @@
 //! | `cmd-N` | 1 per running command of an agent | tells what the command says, and its end | the command has ended |
 //!
 //! Beside them there is one process of our own from the first command on, `sys::guard`: it kills what
-//! commands have started when the server itself is killed.
+//! commands have started when the server itself is killed. Processes that leave their command's group are
+//! found by a mark that they cannot lose by accident, `sys::lineage`.
 //!
 //! All are joined when their owner lets go; at the end of the process with a deadline, and who is late is
 //! named in the log.

@@ -146,6 +146,11 @@ pub const COMMAND_TIMEOUT_MIN: Duration = Duration::from_millis(50);
 pub const COMMAND_KILL_GRACE: Duration = Duration::from_millis(500);
 /// After a command's end its output is awaited this long, if something that it started still holds the pipes.
 pub const COMMAND_DRAIN_DEADLINE: Duration = Duration::from_secs(2);
+/// What a command leaves behind outside of its group is looked for again after this, while something of it is
+/// dying; each pause is twice the one before.
+pub const COMMAND_SWEEP_PAUSE: Duration = Duration::from_millis(10);
+/// Longest such pause. What lives then is left, and the log says so.
+pub const COMMAND_SWEEP_PAUSE_MAX: Duration = Duration::from_secs(5);
 /// Bytes of each stream that are read after a command's end however slow their taker is: what a pipe holds.
 /// So a client that does not read cannot hold up the end.
 pub const COMMAND_DRAIN_BYTES: usize = 64 * KIB;

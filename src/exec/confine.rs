@@ -4,6 +4,7 @@ use super::{CommandSpec, SpawnError, TerminalSize};
 use crate::proto::SandboxPolicy;
 use crate::sandbox::{self, SandboxError, SharedSandbox};
 use crate::sys::child::{self, Child, ChildSpec};
+use crate::sys::lineage::Mark;
 
 /// Starts a command, confined as its policy says.
 ///
@@ -13,6 +14,7 @@ use crate::sys::child::{self, Child, ChildSpec};
 pub(super) fn start(
     spec: &CommandSpec,
     size: Option<TerminalSize>,
+    mark: Mark,
     sandbox: &SharedSandbox,
 ) -> Result<Child, SpawnError> {
     let child = ChildSpec {
@@ -23,6 +25,7 @@ pub(super) fn start(
         stdin: spec.stdin,
         terminal: size.map(|TerminalSize { rows, columns }| (rows, columns)),
         limits: spec.limits,
+        mark: Some(mark),
     };
     if is_free(&spec.sandbox) {
         return Ok(child::start(&child)?);

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::command::{CommandId, CommandRef};
 use super::live::{Live, Part};
@@ -17,6 +18,8 @@ pub(super) enum Post {
     Adopt(Box<Live>),
     /// Something about this command has changed: input, room for output, a deadline.
     Look(CommandRef),
+    /// Look for what ended commands have left behind; the next time after this pause.
+    Sweep(Duration),
     /// End as soon as no command is left.
     Stop,
 }
@@ -45,6 +48,7 @@ pub(super) fn run(mut poller: Poller, hub: &Arc<Hub>) {
                     command.looking();
                     serve(&mut commands, command.id, &poller, |live, poller| live.look(poller, &mut buffer));
                 }
+                Post::Sweep(pause) => hub.sweep(/*over*/ None, pause),
                 Post::Stop => is_stopping = true,
             }
         }

@@ -25,7 +25,6 @@ const WRITES_IN_A_ROW: usize = 16;
 pub(super) struct Live {
     command: CommandRef,
     pid: Pid,
-    is_on_terminal: bool,
     end_watch: EndWatch,
     outputs: [Option<Output>; 2],
     input: Option<Input>,
@@ -98,7 +97,6 @@ impl Live {
         Self {
             command,
             pid: child.pid,
-            is_on_terminal: child.stderr.is_none(),
             end_watch: child.end,
             outputs: [
                 Some(output(Stream::Stdout, child.stdout)),
@@ -174,6 +172,8 @@ impl Live {
         if let Some((_, Some(_))) = self.end {
             // Who was told to end is not waited for through what it has started.
             self.kill_all();
+            let own = Some((self.command.id, self.pid));
+            self.command.hub.sweep(own, limits::COMMAND_SWEEP_PAUSE);
         }
         self.read(Stream::Stdout, poller, buffer);
         self.read(Stream::Stderr, poller, buffer);
@@ -191,13 +191,9 @@ impl Live {
         self.end = child::has_ended(self.pid).map(|end| (end, self.command.lock().kill));
     }
 
-    /// Kills what is left of its group, and on a terminal of its session: a shell there gives each of its
-    /// jobs a group of its own.
+    /// Kills what is left of its group.
     fn kill_all(&self) {
         child::signal_group(self.pid, Signal::KILL);
-        if self.is_on_terminal {
-            child::kill_session(self.pid);
-        }
     }
 
     /// Reads an output as far as there is room for it.
@@ -303,6 +299,8 @@ impl Live {
         self.command.hub.leave(self.pid);
         child::reap(self.pid);
         self.command.close();
+        // What has left the group: a daemon, or on a terminal the jobs of a shell.
+        self.command.hub.sweep_after(self.pid);
         // The descriptors are closed before anybody hears of the end.
         let Self { sink, end, has_cpu_limit, outputs, input, end_watch, .. } = self;
         drop((outputs, input, end_watch));

@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 use rustix::process::Pid;
@@ -22,6 +23,7 @@ use crate::sandbox::{SandboxError, SharedSandbox};
 use crate::sync::lock;
 use crate::sys::child::{self, Child};
 use crate::sys::guard::Guard;
+use crate::sys::lineage::Lineage;
 use crate::sys::poller::{PollWaker, Poller};
 use crate::sys::worker::Worker;
 use crate::timer::TimerHandle;
@@ -91,6 +93,12 @@ pub(super) struct Hub {
     running: AtomicUsize,
     next_id: AtomicU64,
     is_ending: AtomicBool,
+    /// What all commands, and what they start, are known by.
+    lineage: Lineage,
+    /// Groups that had members when their command was reaped.
+    dying: Mutex<Vec<Pid>>,
+    /// Somebody will look soon for what was left behind.
+    is_sweep_due: AtomicBool,
     /// Kills what is left when the server is killed; none if it could not be started, or at the end.
     guard: Mutex<Option<Guard>>,
 }
@@ -124,7 +132,9 @@ impl Drop for Executor {
         drop(spawn_worker);
         hub.post(Post::Stop);
         drop(io_worker);
+        // It ends what has gone so far that the commands' end has not ended it.
         drop(lock(&hub.guard).take());
+        hub.lineage.sweep(/*is_spared*/ |_, _| false);
     }
 }
 
@@ -140,7 +150,10 @@ impl Workers {
             running: AtomicUsize::new(0),
             next_id: AtomicU64::new(0),
             is_ending: AtomicBool::new(false),
-            guard: Mutex::new(guard()),
+            lineage: Lineage::new(),
+            dying: Mutex::default(),
+            is_sweep_due: AtomicBool::new(false),
+            guard: Mutex::default(),
         });
         // One place for each command that may run: it never is full.
         let (jobs, taken) = bounded(shared.running_max);
@@ -165,7 +178,8 @@ impl Workers {
             self.hub.running.fetch_sub(1, Ordering::SeqCst);
             return Err(Refusal::TooMany(running_max));
         }
-        let id = self.hub.next_id.fetch_add(1, Ordering::Relaxed);
+        // As many as a mark can tell apart.
+        let id = self.hub.next_id.fetch_add(1, Ordering::Relaxed) & CommandId::from(u32::MAX);
         let command = Command::new(id, Arc::clone(&self.hub), &spec);
         lock(&self.hub.commands).insert(id, Arc::clone(&command));
         COMMANDS_STARTED.add_one();
@@ -233,6 +247,38 @@ impl Hub {
         }
     }
 
+    /// Kills what commands that are over have left behind outside of their groups, and what that leaves while
+    /// it dies: so again after a pause, if something is dying. `over` is one that has ended, but is not
+    /// reaped.
+    pub(super) fn sweep(self: &Arc<Self>, over: Option<(CommandId, Pid)>, pause: Duration) {
+        let left = self.lineage.sweep(|id, pid| match over {
+            Some((over, own)) if over == CommandId::from(id) => pid == own,
+            _ => lock(&self.commands).contains_key(&CommandId::from(id)),
+        });
+        let is_dying = {
+            let mut dying = lock(&self.dying);
+            if pause > limits::COMMAND_SWEEP_PAUSE_MAX {
+                tracing::warn!(left, groups = dying.len(), "what ended commands have started does not die");
+                return dying.clear();
+            }
+            dying.retain(|group| child::has_members(*group));
+            left > 0 || !dying.is_empty()
+        };
+        if is_dying && !self.is_sweep_due.swap(true, Ordering::SeqCst) {
+            let hub = Arc::clone(self);
+            self.timer.arm_after(pause, move || {
+                hub.is_sweep_due.store(false, Ordering::SeqCst);
+                hub.post(Post::Sweep(pause * 2));
+            });
+        }
+    }
+
+    /// The command is reaped. Who of its group is still dying may leave children behind.
+    pub(super) fn sweep_after(self: &Arc<Self>, group: Pid) {
+        lock(&self.dying).push(group);
+        self.sweep(/*over*/ None, limits::COMMAND_SWEEP_PAUSE);
+    }
+
     fn guard(&self, then: impl FnOnce(&Guard)) {
         if let Some(guard) = &*lock(&self.guard) {
             then(guard);
@@ -249,8 +295,8 @@ impl Hub {
     }
 }
 
-fn guard() -> Option<Guard> {
-    let guard = Guard::start();
+fn guard(lineage: Lineage) -> Option<Guard> {
+    let guard = Guard::start(lineage);
     if let Err(error) = &guard {
         tracing::warn!(%error, "no guard: a kill -9 may leave processes of commands behind");
     }
@@ -259,6 +305,7 @@ fn guard() -> Option<Guard> {
 
 /// The worker `exec-spawn`. Children die with it, so it lives as long as the executor.
 fn run(jobs: &Receiver<Job>, stopped: &Receiver<Infallible>, hub: &Arc<Hub>) {
+    *lock(&hub.guard) = guard(hub.lineage);
     loop {
         select! {
             recv(jobs) -> job => match job {
@@ -289,7 +336,9 @@ impl Job {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the program's name is empty").into());
         }
         let size = self.command.lock().size;
-        confine::start(&self.spec, size, &self.command.hub.sandbox)
+        let hub = &self.command.hub;
+        let mark = hub.lineage.mark(self.command.id as u32);
+        confine::start(&self.spec, size, mark, &hub.sandbox)
     }
 
     /// The command runs: from here on the io worker has it.

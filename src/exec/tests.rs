@@ -240,6 +240,97 @@ fn a_kill_and_a_drop_reach_the_whole_group() {
     }
 }
 
+/// Processes that were called with this among their arguments.
+fn called_with(argument: &str) -> usize {
+    let processes = std::fs::read_dir("/proc").expect("/proc").flatten();
+    let is_one = |entry: &std::fs::DirEntry| {
+        let words = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        words.split(|&byte| byte == 0).any(|word| word == argument.as_bytes())
+    };
+    processes.filter(is_one).count()
+}
+
+/// Waits until so many processes were called with this.
+fn until_called_with(argument: &str, count: usize) {
+    let clock = Clock::real();
+    while called_with(argument) != count {
+        assert!(clock.now() < Monotonic(20_000), "{argument}: {} and not {count}", called_with(argument));
+        std::thread::yield_now();
+    }
+}
+
+/// A script that starts processes which leave its group and session, lose their parent and empty their
+/// environment, all of them sleepers of this length.
+fn daemons(length: &str) -> String {
+    format!(
+        "setsid sleep {length} >/dev/null 2>&1 & \
+         env -i setsid sleep {length} >/dev/null 2>&1 & \
+         (setsid sh -c 'sleep {length} & setsid sleep {length} & wait' >/dev/null 2>&1 &) ; \
+         setsid -f sleep {length} </dev/null >/dev/null 2>&1; "
+    )
+}
+
+#[test]
+fn daemons_end_with_their_command_however_it_ends() {
+    let house = House::new(/*running_max*/ 4);
+    for (number, terminal) in [None, Some(TerminalSize::default())].into_iter().enumerate() {
+        for (way, rest) in
+            ["kill", "timeout", "exit"].into_iter().zip(["echo up; sleep 60", "echo up; sleep 60", "read x"])
+        {
+            let length = format!("6{number}{}.{}", way.len(), std::process::id());
+            let timeout = (way == "timeout").then_some(Duration::from_secs(1));
+            let script = daemons(&length) + rest;
+            let spec = CommandSpec { terminal, timeout, stdin: true, ..shell(&script) };
+            let (running, ear) = house.start(spec);
+            match way {
+                "timeout" => {}
+                "kill" => {
+                    until_called_with(&length, /*count*/ 5);
+                    running.kill();
+                }
+                _ => {
+                    until_called_with(&length, /*count*/ 5);
+                    running.write_stdin(&b"x\n"[..], /*close*/ false, Written::nobody());
+                }
+            }
+            let outcome = ear.outcome();
+            let expected = match way {
+                "timeout" => EndCause::TimedOut,
+                "kill" => EndCause::Killed,
+                _ => EndCause::Exited,
+            };
+            assert_eq!((outcome.cause, outcome.drain_timed_out), (expected, false), "{way}");
+            until_called_with(&length, /*count*/ 0);
+        }
+    }
+}
+
+#[test]
+fn a_daemon_that_holds_the_pipes_of_a_killed_command_delays_nothing() {
+    let house = House::new(/*running_max*/ 4);
+    let length = format!("607.{}", std::process::id());
+    let (running, ear) = house.shell(&format!("env -i setsid sleep {length} & echo up; sleep 60"));
+    ear.waits_for(Stream::Stdout, "up");
+    until_called_with(&length, /*count*/ 1);
+    running.kill();
+    let outcome = ear.outcome();
+    assert_eq!((outcome.cause, outcome.drain_timed_out), (EndCause::Killed, false));
+    until_called_with(&length, /*count*/ 0);
+}
+
+#[test]
+fn daemons_of_one_command_outlive_the_end_of_another() {
+    let house = House::new(/*running_max*/ 4);
+    let length = format!("608.{}", std::process::id());
+    let (running, ear) = house.shell(&format!("setsid -f sleep {length} >/dev/null 2>&1; sleep 60"));
+    until_called_with(&length, /*count*/ 1);
+    assert_eq!(house.shell("setsid -f true").1.outcome().code, 0);
+    assert_eq!(called_with(&length), 1);
+    running.kill();
+    ear.outcome();
+    until_called_with(&length, /*count*/ 0);
+}
+
 #[test]
 fn who_holds_the_pipes_delays_the_end_a_little_and_goes_then() {
     let house = House::new(/*running_max*/ 4);

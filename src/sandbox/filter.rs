@@ -176,6 +176,12 @@ fn rules(enforce: &Enforce) -> Result<BTreeMap<i64, Vec<SeccompRule>>, seccompil
     let typing = typing
         .map(|request| SeccompRule::new(vec![argument(1, SeccompCmpOp::Eq, i64::from(request as u32))?]));
     rules.insert(libc::SYS_ioctl, typing.into_iter().collect::<Result<_, _>>()?);
+    // The mark by which a command's processes are known (`sys::lineage`).
+    let locks = i64::from(libc::RLIMIT_LOCKS);
+    rules.insert(libc::SYS_setrlimit, vec![SeccompRule::new(vec![argument(0, SeccompCmpOp::Eq, locks)?])?]);
+    let is_set = SeccompCondition::new(2, SeccompCmpArgLen::Qword, SeccompCmpOp::Ne, 0)?;
+    let locks = argument(1, SeccompCmpOp::Eq, locks)?;
+    rules.insert(libc::SYS_prlimit64, vec![SeccompRule::new(vec![locks, is_set])?]);
     // A rule denies where all of its conditions hold: the domain is none of these.
     let networked = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
     let allowed = if enforce.no_network { &networked[..1] } else { &networked[..] };

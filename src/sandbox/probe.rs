@@ -214,6 +214,7 @@ fn try_out(stage: &Path) -> io::Result<Found> {
         stdin: false,
         terminal: None,
         limits: ChildLimits::default(),
+        mark: None,
     };
     let confinement =
         Confinement { stage: stage.to_owned(), cwd: PathBuf::from("/"), enforce: Enforce::default() };

@@ -1,9 +1,10 @@
 //! Starting a child process so that nothing of it can be left behind, and signalling and reaping it.
 //!
-//! A child has a session of its own, so that a signal to its group reaches what it started and nobody else;
-//! it is told to die when the OS thread that started it ends (`PR_SET_PDEATHSIG`), which is why children are
-//! started on a long-lived worker; it inherits the three standard descriptors and no other; and its signals
-//! and its limit of open files are what they were before the server changed them.
+//! A child has a session of its own, so that a signal to its group reaches what it started and nobody else,
+//! and a mark by which [`super::lineage`] finds what has left the group; it is told to die when the OS thread
+//! that started it ends (`PR_SET_PDEATHSIG`), which is why children are started on a long-lived worker; it
+//! inherits the three standard descriptors and no other; and its signals and its limit of open files are what
+//! they were before the server changed them.
 //!
 //! It may not know the protocol.
 
@@ -19,13 +20,14 @@ use std::path::Path;
 use std::process::Command;
 
 use rustix::process::{
-    Pid, Resource, Rlimit, Signal, getrlimit, kill_process, kill_process_group, setrlimit,
+    Pid, Resource, Rlimit, Signal, getrlimit, kill_process_group, setrlimit, test_kill_process_group,
 };
 use rustix::termios::{Winsize, tcsetwinsize};
 
 pub use end::{ChildEnd, EndWatch, has_ended, reap, wait_for_end};
 use streams::Ends;
 
+use super::lineage::{self, Mark};
 use super::rlimit;
 
 /// What to start.
@@ -45,6 +47,8 @@ pub struct ChildSpec<'a> {
     pub terminal: Option<(u16, u16)>,
     /// What it may use.
     pub limits: ChildLimits,
+    /// What it and its descendants are known by.
+    pub mark: Option<Mark>,
 }
 
 /// What one child process may use; none is what the server itself may.
@@ -97,7 +101,7 @@ pub fn start(spec: &ChildSpec<'_>) -> io::Result<Child> {
         };
     }
     command.stdin(theirs.stdin).stdout(theirs.stdout).stderr(theirs.stderr);
-    run(command, ours, spec.terminal.is_some(), spec.limits)
+    run(command, ours, spec, spec.limits)
 }
 
 /// Starts a helper that is to become the child later, under the same process id. It begins with an empty
@@ -116,7 +120,7 @@ pub fn start_helper(
     let mut command = Command::new(helper);
     command.arg0("app-server").arg(argument).env_clear();
     command.stdin(channel).stdout(theirs.stdout).stderr(theirs.stderr);
-    let child = run(command, ours, spec.terminal.is_some(), ChildLimits::default())?;
+    let child = run(command, ours, spec, ChildLimits::default())?;
     Ok((child, theirs.stdin))
 }
 
@@ -136,12 +140,13 @@ pub fn environment(changes: &[(OsString, Option<OsString>)]) -> Vec<(OsString, O
     all.into_iter().collect()
 }
 
-fn run(mut command: Command, ours: Ends, has_terminal: bool, limits: ChildLimits) -> io::Result<Child> {
+fn run(mut command: Command, ours: Ends, spec: &ChildSpec<'_>, limits: ChildLimits) -> io::Result<Child> {
     let server = rustix::process::getpid();
+    let (has_terminal, mark) = (spec.terminal.is_some(), spec.mark);
     // SAFETY: between fork and exec only system calls are made, on numbers that were there before the fork:
     // no allocation, no lock, no other memory is touched.
     unsafe {
-        command.pre_exec(move || prepare(server, has_terminal, limits));
+        command.pre_exec(move || prepare(server, has_terminal, limits, mark));
     }
     let pid = Pid::from_child(&command.spawn()?);
     // The child's ends were in `command`, which has to go: otherwise the outputs never end.
@@ -157,7 +162,7 @@ fn run(mut command: Command, ours: Ends, has_terminal: bool, limits: ChildLimits
 }
 
 /// Runs in the child, between fork and exec.
-fn prepare(server: Pid, has_terminal: bool, limits: ChildLimits) -> io::Result<()> {
+fn prepare(server: Pid, has_terminal: bool, limits: ChildLimits, mark: Option<Mark>) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     // The server may have ended before the line above, and then nobody sends the signal.
@@ -168,6 +173,9 @@ fn prepare(server: Pid, has_terminal: bool, limits: ChildLimits) -> io::Result<(
     if has_terminal {
         // Any of its three is the terminal, but a helper has something else as its input.
         rustix::process::ioctl_tiocsctty(rustix::stdio::stdout())?;
+    }
+    if let Some(mark) = mark {
+        lineage::put(mark);
     }
     default_signals();
     rlimit::restore_open_files()?;
@@ -243,20 +251,10 @@ pub fn signal_group(group: Pid, signal: Signal) {
     let _ = kill_process_group(group, signal);
 }
 
-/// Kills everyone in the session, whatever group they are in. It looks through all processes of the machine.
-pub fn kill_session(session: Pid) {
-    let Ok(processes) = std::fs::read_dir("/proc") else { return };
-    let own = session.as_raw_nonzero().get();
-    for process in processes.flatten() {
-        let pid = process.file_name().to_str().and_then(|name| name.parse::<i32>().ok());
-        let Some(pid) = pid.and_then(Pid::from_raw).filter(|pid| *pid != session) else { continue };
-        let stat = std::fs::read_to_string(process.path().join("stat")).unwrap_or_default();
-        // proc_pid_stat(5): behind the name in parentheses stand state, parent, group, session.
-        let its = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(3));
-        if its.and_then(|its| its.parse().ok()) == Some(own) {
-            let _ = kill_process(pid, Signal::KILL);
-        }
-    }
+/// Whether anybody is left in the group, also somebody who has ended and is not reaped.
+#[must_use]
+pub fn has_members(group: Pid) -> bool {
+    test_kill_process_group(group) != Err(rustix::io::Errno::SRCH)
 }
 
 /// Changes the size of the terminal behind this descriptor; its foreground group is told.

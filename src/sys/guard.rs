@@ -2,8 +2,9 @@
 //!
 //! The parent-death signal of [`super::child`] reaches a child, not what the child has started. So this
 //! process is told every group that begins and ends, by a pipe, and when the pipe is at its end without a
-//! goodbye, because whoever held its other side is gone, it kills the groups that are left. It is a fork of
-//! the server without an exec: it needs no binary to be found, and it does nothing but system calls.
+//! goodbye, because whoever held its other side is gone, it kills the groups that are left, and all that
+//! [`super::lineage`] knows to be of them. It is a fork of the server without an exec: it needs no binary to
+//! be found, and it does nothing but system calls.
 //!
 //! It may not know the protocol.
 
@@ -13,9 +14,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
+use super::lineage::Lineage;
 use crate::limits;
 
-/// The process. Its drop ends it and waits until it has ended; groups that it still has are killed then.
+/// The process. Its drop ends it and waits until it has ended; what is still there of its lineage and groups
+/// is killed then.
 #[derive(Debug)]
 pub struct Guard {
     pid: Pid,
@@ -27,11 +30,12 @@ pub struct Guard {
 pub const NAME: &str = "app-server-grd";
 
 impl Guard {
-    /// Starts the process.
+    /// Starts the process and waits until it stands guard.
     ///
     /// # Errors
     /// The operating system's refusal.
-    pub fn start() -> io::Result<Self> {
+    pub fn start(lineage: Lineage) -> io::Result<Self> {
+        let (mut stands, standing) = io::pipe()?;
         let (reader, writer) = io::pipe()?;
         let (reader, writer) = (OwnedFd::from(reader), OwnedFd::from(writer));
         // It reads at once whatever is written; should it ever not, nobody waits for it.
@@ -40,12 +44,14 @@ impl Guard {
         // takes no lock and touches no memory but its own stack.
         let forked = unsafe { libc::fork() };
         if forked == 0 {
-            watch(reader.as_raw_fd());
+            watch(reader.as_raw_fd(), lineage);
         }
-        match Pid::from_raw(forked.max(0)) {
-            Some(pid) => Ok(Self { pid, pipe: Some(writer), has_failed: AtomicBool::new(false) }),
-            None => Err(io::Error::last_os_error()),
-        }
+        let Some(pid) = Pid::from_raw(forked.max(0)) else { return Err(io::Error::last_os_error()) };
+        let guard = Self { pid, pipe: Some(writer), has_failed: AtomicBool::new(false) };
+        drop(standing);
+        // It says nothing but closes what it does not need.
+        io::Read::read(&mut stands, &mut [0])?;
+        Ok(guard)
     }
 
     /// Kills this group if the server dies.
@@ -77,7 +83,7 @@ impl Drop for Guard {
 }
 
 /// The whole life of the process: system calls only.
-fn watch(pipe: RawFd) -> ! {
+fn watch(pipe: RawFd, lineage: Lineage) -> ! {
     // SAFETY: system calls on numbers and on memory of this stack. Everything that was open in the server is
     // closed here: nobody may take a connection for open because of this process.
     unsafe {
@@ -85,10 +91,11 @@ fn watch(pipe: RawFd) -> ! {
         for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT, libc::SIGPIPE] {
             libc::signal(signal, libc::SIG_IGN);
         }
-        libc::dup2(pipe, 0);
-        close_from(/*first*/ 1);
         #[cfg(target_os = "linux")]
         libc::prctl(libc::PR_SET_NAME, c"app-server-grd".as_ptr());
+        libc::dup2(pipe, 0);
+        // Among these is the pipe by which its end tells that it stands.
+        close_from(/*first*/ 1);
     }
     let mut groups = [0_i32; limits::COMMANDS_RUNNING_MAX];
     let mut told = [0_i32; 64];
@@ -118,6 +125,7 @@ fn watch(pipe: RawFd) -> ! {
             unsafe { libc::kill(-group, libc::SIGKILL) };
         }
     }
+    lineage.end_all();
     // SAFETY: it does not come back; nothing of the server's is flushed or torn down.
     unsafe { libc::_exit(0) }
 }
@@ -154,7 +162,7 @@ mod tests {
 
     #[test]
     fn groups_that_are_left_die_with_the_pipe() {
-        let guard = Guard::start().expect("a process");
+        let guard = Guard::start(Lineage::new()).expect("a process");
         let ((mut left, left_pid), (mut forgotten, forgotten_pid)) = (sleeper(), sleeper());
         guard.watch(forgotten_pid);
         guard.watch(left_pid);

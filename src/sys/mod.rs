@@ -5,6 +5,11 @@
 pub mod activation;
 pub mod child;
 pub mod guard;
+#[cfg(target_os = "linux")]
+pub mod lineage;
+#[cfg(not(target_os = "linux"))]
+#[path = "lineage_elsewhere.rs"]
+pub mod lineage;
 pub mod memory;
 #[cfg(target_os = "linux")]
 pub mod namespace;

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::command_exec::{FREE, elapsed, server, sh, streamed, wait_for_output, with};
-use crate::support::client::text;
+use crate::support::client::{Client, text};
 use crate::support::home::Home;
 use crate::support::process::Launch;
 use crate::support::server::Server;
@@ -262,6 +262,58 @@ fn commands_die_with_a_server_that_is_killed() {
     client.ok("process/spawn", spawn);
     wait_for_output(&client, "p", "up");
     server.kill_with_children();
+}
+
+/// Starts a process that leaves its group and session, loses its parent and empties its environment, and
+/// tells its number; then waits.
+fn daemon(id: &str) -> Value {
+    let script = "env -i setsid sh -c 'echo pid $$; exec sleep 3600 >/dev/null 2>&1' & sleep 0.1; sleep 3600";
+    with(sh(script), json!({ "processId": id, "disableTimeout": true, "streamStdoutStderr": true }))
+}
+
+/// The number that a daemon has told, once it sleeps.
+fn daemon_of(client: &Client, id: &str) -> u32 {
+    wait_for_output(client, id, "pid ");
+    wait_for_output(client, id, "\n");
+    let said = String::from_utf8(streamed(client, id, "stdout").0).expect("text");
+    said.split_whitespace().nth(1).and_then(|pid| pid.parse().ok()).expect("a number")
+}
+
+fn lives(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with(" Z"))
+}
+
+#[test]
+fn daemons_of_commands_end_with_them() {
+    let mut server = server(Transport::WebSocket);
+    let (mut one, mut two) = (server.client(), server.client());
+    let ended = one.send("command/exec", daemon("ended"));
+    one.send("command/exec", daemon("killed"));
+    two.send("command/exec", daemon("left"));
+    let (first, second, third) =
+        (daemon_of(&one, "ended"), daemon_of(&one, "killed"), daemon_of(&two, "left"));
+    assert!(lives(first) && lives(second) && lives(third));
+    one.ok("command/exec/terminate", json!({ "processId": "ended" }));
+    assert_eq!(one.answer(&ended).expect("it ends")["exitCode"], 137);
+    server.until("the daemon of an ended command is gone", |_| !lives(first));
+    drop(two);
+    server.until("the daemon of a client that left is gone", |_| !lives(third));
+    assert!(lives(second), "it belongs to a command that runs");
+    server.kill_with_children();
+    server.until("the daemon of a killed server is gone", |_| !lives(second));
+}
+
+#[test]
+fn daemons_do_not_outlive_the_end_of_the_server() {
+    let mut server = server(Transport::WebSocket);
+    let mut client = server.client();
+    client.send("command/exec", daemon("d"));
+    let pid = daemon_of(&client, "d");
+    assert!(lives(pid));
+    server.signal(Signal::TERM);
+    server.ends_well_within(PATIENCE);
+    assert!(!lives(pid), "it ended before the server did");
 }
 
 #[test]

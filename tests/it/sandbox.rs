@@ -58,6 +58,7 @@ fn spawn_confined(
         stdin: false,
         terminal: terminal.then_some((24, 80)),
         limits: ChildLimits::default(),
+        mark: None,
     };
     confinement.spawn(&spec)
 }
@@ -210,6 +211,7 @@ fn limits_hold_for_a_confined_command() {
             open_files: Some(9),
             processes: None,
         },
+        mark: None,
     };
     let child = sandbox.confine(&READ_ONLY, home.path()).expect("enforced").spawn(&spec).expect("begins");
     assert_eq!(to_the_end(child).1, "9\n7\n524288\n");

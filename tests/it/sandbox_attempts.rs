@@ -181,6 +181,10 @@ const ATTEMPTS: &[Attempt] = &[
         let victim = rustix::process::pidfd_open(pid(targets.victim), PidfdFlags::empty())?;
         Ok(rustix::process::pidfd_getfd(victim, 0, PidfdGetfdFlags::empty()).map(drop)?)
     }),
+    ("wipe off the command's mark", |_, _| {
+        use rustix::process::{Resource, getrlimit, setrlimit};
+        Ok(setrlimit(Resource::Locks, getrlimit(Resource::Locks))?)
+    }),
     ("mount", |base, _| {
         let flags = rustix::mount::MountFlags::empty();
         Ok(rustix::mount::mount("none", work(base, ""), "tmpfs", flags, None)?)

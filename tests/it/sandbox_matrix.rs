@@ -71,6 +71,7 @@ const OUTCOMES: &[(&str, &str, char)] = &[
     ("trace another process", "nnnnn.", 'n'),
     ("read another's memory", "nnnnn.", 'n'),
     ("take another's descriptor", "nnnnn.", 'n'),
+    ("wipe off the command's mark", "nnnnn.", 'n'),
     ("mount", "nnnnn.", 'n'),
     ("unmount", "nnnnn.", 'n'),
     ("remount writable", "nnnnn.", 'n'),

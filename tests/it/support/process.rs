@@ -271,8 +271,13 @@ impl Process {
     /// The processes of its commands, zombies among them, as `pid state`.
     pub(crate) fn children(&self) -> Vec<String> {
         let Ok(tasks) = fs::read_dir(self.proc("task")) else { return Vec::new() };
+        // Those of its first OS thread are what commands have left behind, another one tries out the sandbox.
+        let starts = |task: &fs::DirEntry| {
+            let name = fs::read_to_string(task.path().join("comm")).unwrap_or_default();
+            name.trim_end() == "exec-spawn"
+        };
         let of = |task: fs::DirEntry| fs::read_to_string(task.path().join("children")).unwrap_or_default();
-        let pids: String = tasks.flatten().map(of).collect();
+        let pids: String = tasks.flatten().filter(starts).map(of).collect();
         // Its guard is no command.
         let is_command = |pid: &&str| {
             let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
@@ -319,7 +324,9 @@ impl Process {
             pid == own || name.trim_end() == app_server::sys::guard::NAME
         };
         self.until("end of what its commands had started", |process| {
-            leftovers(&process.mark).iter().all(is_own)
+            let left_behind = process.proc("task").join(&own).join("children");
+            fs::read_to_string(left_behind).unwrap_or_default().is_empty()
+                && leftovers(&process.mark).iter().all(is_own)
         });
     }
 
