@@ -92,7 +92,7 @@ impl Engine {
             approvals: work.approvals.clone(),
             terminals: Arc::clone(&work.terminals),
             spawner: work.spawner.clone(),
-            diff: Mutex::new(TurnDiff::new(Path::new(&work.settings.cwd))),
+            diff: Arc::new(Mutex::new(TurnDiff::new(Path::new(&work.settings.cwd)))),
             clock: work.clock.clone(),
         });
         let settings = &work.settings;

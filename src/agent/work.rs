@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::engine::Engine;
 use super::stop::Stop;
 use super::terminals::{NewCommand, shell};
-use super::tools::{shown, user_command};
+use super::tools::{begin_command, shown, user_command};
 use crate::limits;
 use crate::model::{InputItem, Role};
 use crate::proto::{
@@ -58,7 +58,9 @@ impl Engine {
         };
         let started_at_ms = self.teller.now_ms();
         self.teller.start_item(ItemBody::CommandExecution(item.clone()), started_at_ms)?;
-        let spec = user_command(&shell, command, Path::new(&cwd), timeout);
+        let mut spec = user_command(&shell, command, Path::new(&cwd), timeout);
+        let (_span, carrier) = begin_command(&self.work.trace, &item.id);
+        spec.env.extend(carrier);
         let (teller, shown_since_ms) = (Arc::clone(&self.teller), Some(started_at_ms));
         let new = NewCommand { spec, item: item.clone(), shown_since_ms, teller };
         let (clock, cancel) = (self.work.clock.clone(), self.context.cancel.clone());

@@ -95,6 +95,11 @@ pub(super) fn name_turn(reply: &Reply, turn: &impl std::fmt::Display) {
     reply.span().record("turn.id", field::display(turn));
 }
 
+/// The turn that the request which is worked on now is about.
+pub(super) fn name_turn_here(turn: &impl std::fmt::Display) {
+    Span::current().record("turn.id", field::display(turn));
+}
+
 fn record_client(span: &Span, name: &str, version: &str) {
     if !span.is_disabled() {
         span.record("app_server.client_name", name);

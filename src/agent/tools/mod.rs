@@ -14,7 +14,7 @@ mod run;
 mod user_input;
 
 pub use client::client_tools;
-pub(super) use exec::{shown, user_command};
+pub(super) use exec::{begin_command, shown, user_command};
 pub use run::ToolContext;
 pub(super) use run::Toolbox;
 

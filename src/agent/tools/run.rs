@@ -4,6 +4,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
+use tracing::{Span, field};
+
 use super::{Tool, ToolOutput, built_in};
 use crate::agent::approvals::Approvals;
 use crate::agent::ask::Asker;
@@ -22,12 +24,13 @@ use crate::sync::lock;
 use crate::sys::worker::Worker;
 
 /// What tools work with.
+#[derive(Clone)]
 pub struct ToolContext {
     pub(crate) teller: Arc<Teller>,
     /// Cancelled when the turn is.
     pub(crate) cancel: Cancel,
     pub(crate) settings: Settings,
-    /// The turn's place in a trace.
+    /// The place in a trace: the turn's, and within a call that of the call.
     pub(crate) trace: Context,
     /// Asks the clients.
     pub(crate) asker: Asker,
@@ -35,7 +38,7 @@ pub struct ToolContext {
     pub(crate) terminals: Arc<Terminals>,
     pub(crate) spawner: Spawner,
     /// What the turn's patches have changed.
-    pub(crate) diff: Mutex<TurnDiff>,
+    pub(crate) diff: Arc<Mutex<TurnDiff>>,
     pub(crate) clock: Clock,
 }
 
@@ -168,9 +171,29 @@ impl Group {
 
 fn run_one(tool: Option<&dyn Tool>, call: &ToolCall, context: &ToolContext) -> Outcome {
     let Some(tool) = tool else { return Ok(ToolOutput::failed(format!("unsupported call: {}", call.name))) };
+    let (context, span) = begin_call(call, context);
+    let _within = span.enter();
     // A tool that panics has failed; the turn goes on.
-    catch_unwind(AssertUnwindSafe(|| tool.run(call, context))).unwrap_or_else(|_| {
+    catch_unwind(AssertUnwindSafe(|| tool.run(call, &context))).unwrap_or_else(|_| {
         tracing::error!(tool = call.name, "a tool panicked");
         Ok(ToolOutput::failed(format!("{} stopped by an internal error of the server", call.name)))
     })
+}
+
+/// Each call is a span of its own, below the turn's; a command is one below it again.
+fn begin_call(call: &ToolCall, context: &ToolContext) -> (ToolContext, Span) {
+    let context = ToolContext { trace: context.trace.child(), ..context.clone() };
+    let span = tracing::info_span!(
+        target: "app_server::trace",
+        "app_server.tool",
+        otel.kind = "internal",
+        otel.name = "tool call",
+        tool.name = call.name,
+        tool.call_id = call.call_id,
+        trace_id = field::Empty,
+        span_id = field::Empty,
+        parent_span_id = field::Empty,
+    );
+    context.trace.record(&span);
+    (context, span)
 }

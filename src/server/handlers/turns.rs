@@ -49,6 +49,7 @@ fn begin(processor: &mut Processor, params: TurnStartParams, reply: Reply) {
     let Some(thread) = processor.threads.get_mut(id) else { return };
     if let Some(turn) = &mut thread.turn {
         if turn.has_taken(params.client_user_message_id.as_ref()) {
+            observe::name_turn(&reply, &turn.id);
             // Submitted twice, run once: the answer is the same.
             let turn = begun(turn.id);
             return reply.send(Ok(TurnStartResponse { turn }));
@@ -58,6 +59,7 @@ fn begin(processor: &mut Processor, params: TurnStartParams, reply: Reply) {
         return match turn.handle.steer(input) {
             Ok(()) => {
                 turn.submissions.extend(params.client_user_message_id);
+                observe::name_turn(&reply, &turn.id);
                 let turn = begun(turn.id);
                 reply.send(Ok(TurnStartResponse { turn }));
             }
@@ -226,6 +228,7 @@ pub(in crate::server) fn steer(
         return refuse("no active turn to steer".to_owned());
     };
     let running = turn.id.to_string();
+    observe::name_turn_here(&running);
     if running != params.expected_turn_id {
         return refuse(format!(
             "expected active turn id `{}` but found `{running}`",
@@ -256,6 +259,7 @@ pub(in crate::server) fn interrupt(
     let refuse = |text: String| Err(RpcError::invalid_request(text).with(Reason::InvalidParams));
     let Some(turn) = &thread.turn else { return refuse("no active turn to interrupt".to_owned()) };
     let running = turn.id.to_string();
+    observe::name_turn_here(&running);
     if !params.turn_id.is_empty() && params.turn_id != running {
         return refuse(format!("expected active turn id {} but found {running}", params.turn_id));
     }
