@@ -30,13 +30,25 @@ fn show(key: &str, value: &toml::Value, all_secret: bool) -> Value {
 
 fn plain(value: &toml::Value, all_secret: bool) -> Value {
     match value {
-        toml::Value::String(text) => text.clone().into(),
+        toml::Value::String(text) => without_user_info(text).into(),
         toml::Value::Integer(number) => (*number).into(),
         toml::Value::Float(number) => (*number).into(),
         toml::Value::Boolean(yes) => (*yes).into(),
         toml::Value::Datetime(time) => time.to_string().into(),
         toml::Value::Array(values) => values.iter().map(|value| plain(value, all_secret)).collect(),
         toml::Value::Table(inner) => Value::Object(object(inner, all_secret)),
+    }
+}
+
+/// A text that is a URL with `user:password@` without it; any other text as it is.
+pub(super) fn without_user_info(text: &str) -> String {
+    let parts = text.split_once("://").map(|(scheme, rest)| {
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        (scheme, &rest[..end], &rest[end..])
+    });
+    match parts.and_then(|(scheme, authority, rest)| Some((scheme, authority.rsplit_once('@')?.1, rest))) {
+        Some((scheme, host, rest)) => format!("{scheme}://{HIDDEN}@{host}{rest}"),
+        None => text.to_owned(),
     }
 }
 
@@ -50,6 +62,14 @@ fn is_secret(key: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn passwords_in_urls_are_replaced() {
+        assert_eq!(without_user_info("http://u:p@w@h:1/v1?a@b"), "http://<hidden>@h:1/v1?a@b");
+        for kept in ["http://h/a@b", "no url a@b", "git@host:x", "https://h"] {
+            assert_eq!(without_user_info(kept), kept);
+        }
+    }
 
     #[test]
     fn secrets_are_replaced_and_the_rest_is_shown() {

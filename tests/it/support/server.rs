@@ -69,6 +69,14 @@ impl Server {
         Client::new(sender, receiver)
     }
 
+    /// A new connection over WebSocket with this token, which has said who it is.
+    pub(crate) fn client_as(&self, token: &str) -> Client {
+        let (sender, receiver) = wire::connect_as(self.address.expect("it listens"), Some(token));
+        let mut client = Client::new(sender, receiver);
+        client.initialize();
+        client
+    }
+
     /// A new connection that has said who it is.
     pub(crate) fn client(&mut self) -> Client {
         let mut client = self.connect();
@@ -129,7 +137,10 @@ fn address(line: &str) -> Option<SocketAddr> {
         rest = escape.find('m').map_or("", |end| &escape[end + 1..]);
     }
     plain.push_str(rest);
-    plain.split_whitespace().find_map(|word| word.strip_prefix("ws://")?.parse().ok())
+    // In a JSON log the line is a member's text.
+    plain
+        .split(|c: char| c.is_whitespace() || c == '"')
+        .find_map(|word| word.strip_prefix("ws://")?.parse().ok())
 }
 
 #[test]

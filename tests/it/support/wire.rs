@@ -51,6 +51,21 @@ impl Write for Shared {
 
 /// Connects to a server's WebSocket.
 pub(crate) fn connect(address: SocketAddr) -> (Sender, Receiver) {
+    connect_as(address, /*token*/ None)
+}
+
+fn request(address: SocketAddr, token: Option<&str>) -> tungstenite::handshake::client::Request {
+    use tungstenite::client::IntoClientRequest as _;
+    let mut request = format!("ws://{address}/").into_client_request().expect("a request");
+    if let Some(token) = token {
+        let value = format!("Bearer {token}").parse().expect("a header's value");
+        request.headers_mut().insert("authorization", value);
+    }
+    request
+}
+
+/// Connects with a token, if there is one.
+pub(crate) fn connect_as(address: SocketAddr, token: Option<&str>) -> (Sender, Receiver) {
     let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("the server accepts connections");
     stream.set_nodelay(true).expect("small messages leave at once");
     // A server that does not take or answer must not hold up the tests for ever.
@@ -60,9 +75,8 @@ pub(crate) fn connect(address: SocketAddr) -> (Sender, Receiver) {
     let half =
         || Shared { stream: stream.try_clone().expect("a second handle"), writing: Arc::clone(&writing) };
     let config = WebSocketConfig::default().max_message_size(None).max_frame_size(None);
-    let (socket, _) =
-        tungstenite::client::client_with_config(format!("ws://{address}/"), half(), Some(config))
-            .expect("the server upgrades");
+    let (socket, _) = tungstenite::client::client_with_config(request(address, token), half(), Some(config))
+        .expect("the server upgrades");
     stream.set_read_timeout(None).expect("no deadline for reading");
     let sending = WebSocket::from_raw_socket(half(), Role::Client, Some(config));
     (Sender::Socket { socket: Box::new(sending), stream }, Receiver::Socket(Box::new(socket)))
