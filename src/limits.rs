@@ -436,6 +436,10 @@ pub const UNIX_FOLDER_MODE: u32 = 0o700;
 pub const PROXY_MESSAGE_BYTES_MAX: usize = 128 * MIB;
 /// After its input's end `proxy` waits this long for the answers that are still due.
 pub const PROXY_DRAIN_DEADLINE: Duration = Duration::from_secs(60);
+/// `status` waits this long for each answer, then it fails.
+pub const STATUS_DEADLINE: Duration = Duration::from_secs(5);
+/// `status --watch` asks again after this.
+pub const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 
 // ---- auth ----
 

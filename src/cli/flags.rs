@@ -48,7 +48,7 @@ pub enum Group {
     Configuration,
     /// Who may connect.
     Authentication,
-    /// The one turn of `exec`, the connection of `proxy`.
+    /// The one turn of `exec`, the connection of `proxy` and `status`.
     Running,
     /// Help and version.
     Information,
@@ -112,6 +112,7 @@ pub(super) struct Draft {
     pub(super) json: bool,
     pub(super) cwd: Option<PathBuf>,
     pub(super) token_env: Option<String>,
+    pub(super) watch: bool,
     pub(super) older_than: Option<Duration>,
     pub(super) max_bytes: Option<u64>,
     pub(super) dry_run: bool,
@@ -204,7 +205,8 @@ impl Given {
 
 const SERVE: &[Topic] = &[Topic::Serve];
 const EXEC: &[Topic] = &[Topic::Exec];
-const PROXY: &[Topic] = &[Topic::Proxy];
+const CLIENT: &[Topic] = &[Topic::Proxy, Topic::Status];
+const STATUS: &[Topic] = &[Topic::Status];
 const PRUNE: &[Topic] = &[Topic::Prune];
 const AGENT: &[Topic] = &[Topic::Serve, Topic::Exec];
 
@@ -293,7 +295,15 @@ pub const FLAGS: &[Flag] = &[
             Ok(())
         }),
         help: "environment variable that holds the bearer token for the server",
-        commands: PROXY,
+        commands: CLIENT,
+        group: Group::Running,
+    },
+    Flag {
+        long: "watch",
+        short: None,
+        takes: Takes::Nothing(|draft| draft.watch = true),
+        help: "tell it again each second, until Ctrl-C",
+        commands: STATUS,
         group: Group::Running,
     },
     Flag {

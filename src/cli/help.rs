@@ -42,6 +42,7 @@ fn about(topic: Topic) -> &'static str {
              app-server [app-server] [serve] [FLAGS]   serve; on stdio unless --listen says otherwise\n  \
              app-server exec PROMPT [FLAGS]            run one turn and print the answer\n  \
              app-server proxy URL [FLAGS]              bridge stdio to a running server\n  \
+             app-server status URL [FLAGS]             tell how a running server is\n  \
              app-server prune FLAGS                    remove old threads from the store\n\n\
              `app-server exec --help` and so on tell more.\n\
              Exit codes: 0 done, 1 failed, 2 the command line was not understood.\n"
@@ -50,6 +51,11 @@ fn about(topic: Topic) -> &'static str {
             "app-server exec: runs one turn on a new thread and prints the answer as it comes\n\n\
              Usage:\n  app-server exec PROMPT [FLAGS]\n\n\
              PROMPT `-` reads the prompt from stdin; a prompt that starts with a dash goes after `--`.\n"
+        }
+        Topic::Status => {
+            "app-server status: tells how a running server is\n\n\
+             Usage:\n  app-server status URL [--watch] [FLAGS]\n\n\
+             URL is ws://HOST:PORT or unix://PATH.\n"
         }
         Topic::Prune => {
             "app-server prune: removes old threads from the store and says which\n\n\

@@ -28,13 +28,15 @@ pub enum Topic {
     Exec,
     /// `app-server proxy`.
     Proxy,
+    /// `app-server status`.
+    Status,
     /// `app-server prune`.
     Prune,
 }
 
 impl Topic {
     /// Every subcommand, in the order of the help text.
-    pub const ALL: &'static [Self] = &[Self::Serve, Self::Exec, Self::Proxy, Self::Prune];
+    pub const ALL: &'static [Self] = &[Self::Serve, Self::Exec, Self::Proxy, Self::Status, Self::Prune];
 
     /// The word on the command line.
     #[must_use]
@@ -43,6 +45,7 @@ impl Topic {
             Self::Serve => "serve",
             Self::Exec => "exec",
             Self::Proxy => "proxy",
+            Self::Status => "status",
             Self::Prune => "prune",
         }
     }
@@ -57,6 +60,8 @@ pub enum Command {
     Exec(ExecArgs),
     /// Bridge stdio to a running server.
     Proxy(ProxyArgs),
+    /// Tell how a running server is.
+    Status(StatusArgs),
     /// Remove old threads.
     Prune(PruneArgs),
     /// Print a help text; see [`help()`].
@@ -111,6 +116,19 @@ pub struct ProxyArgs {
     pub url: String,
     /// Name of the environment variable that holds the bearer token.
     pub token_env: Option<String>,
+    /// Where the socket of an empty `unix://` is.
+    pub config: config::Flags,
+}
+
+/// Arguments of `status`.
+#[derive(Debug, PartialEq)]
+pub struct StatusArgs {
+    /// The running server's address, as written.
+    pub url: String,
+    /// Name of the environment variable that holds the bearer token.
+    pub token_env: Option<String>,
+    /// Tell it again and again.
+    pub watch: bool,
     /// Where the socket of an empty `unix://` is.
     pub config: config::Flags,
 }

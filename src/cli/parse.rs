@@ -6,7 +6,7 @@ use lexopt::{Arg, Parser};
 
 use super::flags::{Draft, FLAGS, Flag, Given, Takes, Wants};
 use super::near::nearest;
-use super::{Command, ExecArgs, Prompt, ProxyArgs, PruneArgs, ServeArgs, Topic};
+use super::{Command, ExecArgs, Prompt, ProxyArgs, PruneArgs, ServeArgs, StatusArgs, Topic};
 use crate::error::StartError;
 
 /// The word that a drop-in for `codex app-server …` has to accept before everything else.
@@ -91,10 +91,14 @@ fn command(topic: Topic, operand: Option<String>, mut draft: Draft) -> Result<Co
             ignored: draft.ignored,
         })),
         Topic::Proxy => Ok(Command::Proxy(ProxyArgs {
-            url: operand.ok_or_else(|| {
-                usage("proxy: the server's URL is missing (ws://HOST:PORT or unix://PATH)".to_owned())
-            })?,
+            url: server(topic, operand)?,
             token_env: draft.token_env.take(),
+            config: draft.config(),
+        })),
+        Topic::Status => Ok(Command::Status(StatusArgs {
+            url: server(topic, operand)?,
+            token_env: draft.token_env.take(),
+            watch: draft.watch,
             config: draft.config(),
         })),
         Topic::Prune => Ok(Command::Prune(PruneArgs {
@@ -104,6 +108,13 @@ fn command(topic: Topic, operand: Option<String>, mut draft: Draft) -> Result<Co
             config: draft.config(),
         })),
     }
+}
+
+fn server(topic: Topic, operand: Option<String>) -> Result<String, StartError> {
+    operand.ok_or_else(|| {
+        let word = topic.word();
+        usage(format!("{word}: the server's URL is missing (ws://HOST:PORT or unix://PATH)"))
+    })
 }
 
 fn listen(draft: &mut Draft) -> Result<String, StartError> {
@@ -142,7 +153,7 @@ impl Words {
                 self.topic = Some(find_topic(&word)?);
                 Ok(())
             }
-            Some(Topic::Exec | Topic::Proxy) if self.operand.is_none() => {
+            Some(Topic::Exec | Topic::Proxy | Topic::Status) if self.operand.is_none() => {
                 self.operand = Some(word);
                 Ok(())
             }

@@ -51,6 +51,7 @@ fn words(topic: Topic) -> &'static [&'static str] {
         Topic::Serve => &[],
         Topic::Exec => &["exec", "prompt"],
         Topic::Proxy => &["proxy", "ws://127.0.0.1:1"],
+        Topic::Status => &["status", "unix:///s"],
         Topic::Prune => &["prune"],
     }
 }
@@ -136,7 +137,7 @@ fn a_mistyped_flag_is_a_usage_error_with_the_near_miss() {
     assert!(refused(&["--frobnicate"]).starts_with("unknown flag --frobnicate\n"));
     assert!(refused(&["-v"]).contains("is -V meant?"));
     assert!(refused(&["exce", "x"]).contains("unknown command `exce`; is `exec` meant?"));
-    assert!(refused(&["mcp"]).contains("unknown command `mcp`; there are serve, exec, proxy"));
+    assert!(refused(&["mcp"]).contains("unknown command `mcp`; there are serve, exec, proxy, status, prune"));
 }
 
 #[test]
@@ -204,6 +205,14 @@ fn proxy_takes_a_url() {
     };
     assert_eq!((args.url.as_str(), args.token_env.as_deref()), ("ws://h:1", Some("T")));
     assert!(refused(&["proxy"]).contains("proxy: the server's URL is missing"));
+}
+
+#[test]
+fn status_takes_a_url() {
+    let Ok(Command::Status(args)) = run(&["status", "ws://h:1", "--watch"]) else { panic!("no status") };
+    assert_eq!((args.url.as_str(), args.token_env, args.watch), ("ws://h:1", None, true));
+    assert!(refused(&["status"]).contains("status: the server's URL is missing"));
+    assert!(refused(&["proxy", "ws://h:1", "--watch"]).contains("--watch"));
 }
 
 #[test]

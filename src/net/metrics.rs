@@ -10,6 +10,7 @@ use super::door::Door;
 use super::head::Head;
 use super::http::Answer;
 use crate::obs::metrics::Page;
+use crate::obs::metrics::values::{OUTBOX_BYTES, OUTBOX_BYTES_HELP};
 
 /// Adds what the parts above know to a page.
 #[derive(Clone)]
@@ -44,6 +45,6 @@ pub(super) fn answer(door: &Door, head: &Head) -> Answer {
     let mut page = door.scrape.page();
     let (open, queued) = door.queued();
     page.gauge("app_server_listener_connections", "Sockets, those in the handshake too.", open as f64);
-    page.gauge("app_server_outbox_bytes", "Bytes that wait for clients to take them.", queued as f64);
+    page.gauge(OUTBOX_BYTES, OUTBOX_BYTES_HELP, queued as f64);
     Answer::new(/*status*/ 200, page.text()).of_type("text/plain; version=0.0.4; charset=utf-8")
 }

@@ -96,6 +96,17 @@ impl Assembly {
         })
         .map_err(started)?;
         let (executor, spawner) = Executor::new(config.server.commands_max, timer.clone(), sandbox.clone());
+        let scrape = {
+            let (store, events, inbox) = (store_handle.clone(), events.clone(), inbox.clone());
+            Scrape::new(move |page| {
+                add_metrics(page);
+                let waiting = "Messages of clients that wait for the processor.";
+                page.gauge("app_server_inbox_messages", waiting, inbox.waiting() as f64);
+                let waiting = "What workers have told and the processor has not heard.";
+                page.gauge("app_server_worker_events", waiting, events.waiting() as f64);
+                page.gauge("app_server_store_jobs", "Jobs that wait for the store.", store.queued() as f64);
+            })
+        };
         let services = Services {
             store: store_handle,
             timer: timer.clone(),
@@ -106,18 +117,8 @@ impl Assembly {
             sandbox: sandbox.clone(),
             mcp: mcp(config, cwd, clock, &spawner, &events),
             spawner,
+            scrape: scrape.clone(),
             on_step: Box::new(on_step),
-        };
-        let scrape = {
-            let (store, events, inbox) = (services.store.clone(), events.clone(), inbox.clone());
-            Scrape::new(move |page| {
-                add_metrics(page);
-                let waiting = "Messages of clients that wait for the processor.";
-                page.gauge("app_server_inbox_messages", waiting, inbox.waiting() as f64);
-                let waiting = "What workers have told and the processor has not heard.";
-                page.gauge("app_server_worker_events", waiting, events.waiting() as f64);
-                page.gauge("app_server_store_jobs", "Jobs that wait for the store.", store.queued() as f64);
-            })
         };
         let facts = facts(config, cwd, source);
         let drain_timeout = config.server.drain_timeout;
@@ -181,7 +182,7 @@ fn facts(config: &Config, cwd: &str, source: SessionSource) -> Facts {
     let providers = config.model_providers.iter().map(|(id, provider)| ProviderFacts {
         id: id.clone(),
         name: provider.name.clone(),
-        base_url: provider.base_url.clone(),
+        base_url: provider.base_url.as_deref().map(super::shown::without_user_info),
     });
     Facts {
         home: config.home.to_string_lossy().into_owned(),

@@ -7,6 +7,7 @@ pub mod proxy;
 mod prune;
 mod serve;
 mod shown;
+mod status;
 mod watchdog;
 
 pub use assembly::{Assembly, Ended};
@@ -15,6 +16,7 @@ pub use serve::serve;
 
 use crate::cli::{Command, ProxyArgs};
 use crate::clock::Clock;
+use crate::config;
 use crate::config::Config;
 use crate::config::net::{Endpoint, Listen};
 use crate::error::{Exit, StartError};
@@ -31,6 +33,7 @@ pub fn run(command: Command) -> Result<Exit, StartError> {
         Command::Serve(args) => serve(&args),
         Command::Exec(args) => exec(&args),
         Command::Proxy(args) => bridge(&args),
+        Command::Status(args) => status::status(&args),
         Command::Prune(args) => prune::prune(&args),
         Command::Help(topic) => print(&crate::cli::help(topic)),
         Command::Version => print(&format!("app-server {}\n", crate::server::VERSION)),
@@ -39,24 +42,29 @@ pub fn run(command: Command) -> Result<Exit, StartError> {
 
 /// Bridges stdin and stdout to a running server.
 fn bridge(args: &ProxyArgs) -> Result<Exit, StartError> {
-    let target = if args.url == "unix://" {
-        // Only the socket below the home needs one.
-        let home = Config::from_process_env(&args.config)?.home;
-        match Listen::parse(&args.url, &home)? {
-            Listen::Socket(Endpoint::Unix(path)) => Target::Unix(path),
-            _ => Target::parse(&args.url)?,
-        }
-    } else {
-        Target::parse(&args.url)?
-    };
-    let token = match &args.token_env {
-        Some(name) => Some(ProxyConfig::token_from(name, std::env::var(name).ok())?),
-        None => None,
-    };
-    let proxy = ProxyConfig { target, token, drain_deadline: limits::PROXY_DRAIN_DEADLINE };
+    let proxy = reach(&args.url, args.token_env.as_deref(), &args.config)?;
     let (_worker, timer) =
         TimerWorker::start(Clock::real()).map_err(|error| StartError::io("cannot start the proxy", error))?;
     proxy::run(&proxy, &timer, std::io::stdin(), std::io::stdout()).map(|()| Exit::Done)
+}
+
+/// How to reach a running server.
+fn reach(url: &str, token_env: Option<&str>, flags: &config::Flags) -> Result<ProxyConfig, StartError> {
+    let target = if url == "unix://" {
+        // Only the socket below the home needs one.
+        let home = Config::from_process_env(flags)?.home;
+        match Listen::parse(url, &home)? {
+            Listen::Socket(Endpoint::Unix(path)) => Target::Unix(path),
+            _ => Target::parse(url)?,
+        }
+    } else {
+        Target::parse(url)?
+    };
+    let token = match token_env {
+        Some(name) => Some(ProxyConfig::token_from(name, std::env::var(name).ok())?),
+        None => None,
+    };
+    Ok(ProxyConfig { target, token, drain_deadline: limits::PROXY_DRAIN_DEADLINE })
 }
 
 /// Writes to stdout what the user asked for; a reader that has had enough is no failure.

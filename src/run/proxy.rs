@@ -67,9 +67,9 @@ impl Target {
         };
         match authority.filter(has_port) {
             Some(authority) => Ok(Self::Tcp { authority: authority.to_owned(), url: url.to_owned() }),
-            None => usage(format!(
-                "`{url}` is no server to bridge to; expected `ws://HOST:PORT` or `unix://PATH`"
-            )),
+            None => {
+                usage(format!("`{url}` is no server's address; expected `ws://HOST:PORT` or `unix://PATH`"))
+            }
         }
     }
 
@@ -127,10 +127,10 @@ impl fmt::Debug for ProxyConfig {
     }
 }
 
-/// The socket as tungstenite sees it: reads are reads, and after the handshake writes go to the outbox.
+/// The socket as tungstenite sees it: reads are reads, and once there is an outbox writes go to it.
 #[derive(Debug)]
-struct Io {
-    socket: Arc<Socket>,
+pub(super) struct Io {
+    pub(super) socket: Arc<Socket>,
     outbox: Option<Outbox>,
 }
 
@@ -229,9 +229,13 @@ pub fn run(
     verdict(&shared, ended)
 }
 
-fn shake_hands(config: &ProxyConfig) -> Result<WebSocket<Io>, StartError> {
+/// Connects, in the name of the token if there is one.
+///
+/// # Errors
+/// The server cannot be reached or refuses.
+pub(super) fn shake_hands(config: &ProxyConfig) -> Result<WebSocket<Io>, StartError> {
     let target = &config.target;
-    let failed = |error: &dyn fmt::Display| StartError::Other(format!("cannot bridge to {target}: {error}"));
+    let failed = |error: &dyn fmt::Display| StartError::Other(format!("cannot connect to {target}: {error}"));
     let socket = Arc::new(target.connect().map_err(|error| failed(&error))?);
     let url = match target {
         Target::Tcp { url, .. } => url.as_str(),

@@ -20,7 +20,7 @@ use crate::exec::Spawner;
 use crate::limits;
 use crate::mcp::McpOwner;
 use crate::model::Providers;
-use crate::net::{ConnectionId, InputEnd, NetEvent};
+use crate::net::{ConnectionId, InputEnd, NetEvent, Scrape};
 use crate::obs::metrics::values::MESSAGES_IN;
 use crate::proto::{Notification, ThreadStatus, ThreadStatusChanged};
 use crate::queue::Entry;
@@ -49,6 +49,8 @@ pub struct Services {
     pub sandbox: SharedSandbox,
     /// MCP servers. They end with the processor.
     pub mcp: McpOwner,
+    /// All numbers of the process, for `server/diagnostics`.
+    pub scrape: Scrape,
     /// Called at each step towards the end, once for each.
     pub on_step: Box<dyn Fn(Step) + Send>,
 }

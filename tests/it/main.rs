@@ -3,6 +3,7 @@
 mod agenda;
 mod asking;
 mod asking_end;
+mod canaries;
 mod capabilities;
 mod command_exec;
 mod command_life;
@@ -39,6 +40,7 @@ mod schedules;
 mod schema_checker;
 mod searches;
 mod signals;
+mod status;
 mod steering;
 mod submissions;
 mod support;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
+use app_server::clock::Clock;
 use serde_json::{Value, json};
 
 use crate::support::home::Home;
@@ -84,6 +85,79 @@ fn metrics_count_what_happened() {
     other.initialize_with(json!({ "experimentalApi": true }));
     let told = other.ok("server/diagnostics", json!({}));
     assert_eq!(told["metrics"]["app_server_turns_started_total"], 1, "{told}");
+    server.stop();
+}
+
+#[test]
+fn numbers_follow_what_they_count() {
+    let mock = MockModel::start();
+    mock.script([
+        Answer::error(/*status*/ 500, "server_error", "try again"),
+        Answer::text("at last"),
+        Answer::error(/*status*/ 400, "bad", "no"),
+    ]);
+    let config = mock.config("request_max_retries = 1");
+    let home = Home::with_config(&format!("thread_unload_delay_secs = 0.05\n{config}"));
+    let mut server = Server::start_in(Transport::WebSocket, &home);
+    let number = |server: &Server, name: &str| {
+        // The connection of the question before may still be there.
+        let granted = |(head, body): (String, String)| head.starts_with("HTTP/1.1 200 ").then_some(body);
+        let page = (0..1_000).find_map(|_| granted(get(server, "/metrics"))).expect("room for a reader");
+        *parse(&page).get(name).unwrap_or_else(|| panic!("no {name}"))
+    };
+    let (mut client, mut other) = (server.client(), server.client());
+    let thread = client.thread();
+    assert_eq!(client.turn(&thread, "hello")["status"], "completed");
+    assert_eq!(number(&server, "app_server_model_retries_total"), 1.0);
+    assert_eq!(client.turn(&thread, "hello")["status"], "failed");
+    assert_eq!(number(&server, "app_server_turns_failed_total"), 1.0);
+    assert_eq!(number(&server, "app_server_turn_duration_seconds_count"), 2.0);
+    let run = json!({ "command": ["sleep", "3600"], "processId": "p", "streamStdin": true,
+        "sandboxPolicy": { "type": "dangerFullAccess" } });
+    let command = client.send("command/exec", run);
+    server.wait_for_children(/*at_least*/ 1);
+    assert_eq!(number(&server, "app_server_commands_running"), 1.0);
+    client.ok("command/exec/terminate", json!({ "processId": "p" }));
+    client.answer(&command).expect("it has ended");
+    assert_eq!(number(&server, "app_server_commands_running"), 0.0);
+    assert_eq!(number(&server, "app_server_thread_unloads_total"), 0.0);
+    client.ok("thread/unsubscribe", json!({ "threadId": thread }));
+    other.next_notification("thread/closed");
+    assert_eq!(number(&server, "app_server_thread_unloads_total"), 1.0);
+    let told = other.ok("server/diagnostics", json!({}));
+    for name in ["app_server_inbox_messages", "app_server_worker_events", "app_server_store_jobs"] {
+        assert!(told["metrics"][name].is_u64(), "{name}: {told}");
+    }
+    assert!(told["metrics"]["app_server_outbox_bytes"].is_u64(), "{told}");
+    drop((client, other));
+    server.stop();
+    // The one place is taken, so the reader of the numbers is turned away.
+    let mut small = Server::start_with(Transport::WebSocket, &home, ["--max-connections", "1"]);
+    let client = small.client();
+    assert!(get(&small, "/metrics").0.starts_with("HTTP/1.1 503 "));
+    drop(client);
+    assert!(number(&small, "app_server_connections_refused_total") >= 1.0);
+    small.stop();
+}
+
+#[test]
+fn a_scrape_costs_little() {
+    let mut server = Server::start(Transport::WebSocket);
+    let mut client = server.client();
+    let thread = client.thread();
+    client.turn(&thread, "hello");
+    // The best of some tens, each with a connection of its own; a build without optimisation may take longer.
+    let most_ms = if cfg!(debug_assertions) { 50 } else { 10 };
+    let tens: Vec<u64> = (0..10)
+        .map(|_| {
+            let clock = Clock::real();
+            for _ in 0..10 {
+                assert!(get(&server, "/metrics").0.starts_with("HTTP/1.1 200 "));
+            }
+            clock.now().0
+        })
+        .collect();
+    assert!(tens.iter().any(|ms| *ms < most_ms), "milliseconds for ten scrapes: {tens:?}");
     server.stop();
 }
 
@@ -172,8 +246,70 @@ fn a_trace_goes_from_the_client_to_the_model_and_to_commands() {
     let (turn, model) = (ended("app_server.turn"), ended("app_server.model_call"));
     assert_eq!((&turn["trace_id"], &turn["parent_span_id"]), (&json!(TRACE_ID), &request["span_id"]));
     assert_eq!((&model["trace_id"], &model["parent_span_id"]), (&json!(TRACE_ID), &turn["span_id"]));
-    assert_eq!(ended("app_server.command")["parent_span_id"], turn["span_id"]);
+    let tool = ended("app_server.tool");
+    assert_eq!((&tool["trace_id"], &tool["parent_span_id"]), (&json!(TRACE_ID), &turn["span_id"]));
+    assert_eq!(tool["span"]["tool.name"], "exec_command");
+    assert_eq!(ended("app_server.command")["parent_span_id"], tool["span_id"]);
     new("app_server.request", Some("initialize"));
+}
+
+#[test]
+fn every_tool_is_a_span_below_its_turn_and_requests_about_a_turn_name_it() {
+    let home = Home::new();
+    let mut server = Server::launch(Transport::Stdio, json_log(&home));
+    let mut client = server.client();
+    let tool = json!({ "name": "lookup", "description": "Look up", "inputSchema": { "type": "object" } });
+    let thread = client.thread_with(json!({ "dynamicTools": [tool] }));
+    let turn = client.start_turn(&thread, "plan: a; b\ncall: lookup {}\nask: Which? | this");
+    let call = client.next_fitting("the call", |message| message["method"] == "item/tool/call");
+    let answer = json!({ "success": true, "contentItems": [] });
+    client.send_raw(&json!({ "id": call["id"], "result": answer }).to_string());
+    client.next_fitting("the question", |message| message["method"] == "item/tool/requestUserInput");
+    let input = json!([{ "type": "text", "text": "also" }]);
+    client.ok("turn/start", json!({ "threadId": thread, "input": input }));
+    client.ok("turn/steer", json!({ "threadId": thread, "expectedTurnId": turn, "input": input }));
+    client.ok("turn/interrupt", json!({ "threadId": thread, "turnId": turn }));
+    client.turn_end(&turn);
+    client.close_input();
+    server.ends_well_within(PATIENCE);
+    let lines = lines(&mut server);
+    let closed = |key: &str, value: &str| -> Vec<&Value> {
+        let fits = |line: &&Value| line["span"][key] == value && line["fields"]["message"] == "close";
+        lines.iter().filter(fits).collect()
+    };
+    let turn_span = closed("name", "app_server.turn")[0];
+    let tools: Vec<&str> = closed("name", "app_server.tool")
+        .iter()
+        .map(|line| {
+            assert_eq!(
+                (&line["trace_id"], &line["parent_span_id"]),
+                (&turn_span["trace_id"], &turn_span["span_id"])
+            );
+            line["span"]["tool.name"].as_str().expect("a name")
+        })
+        .collect();
+    assert_eq!(tools, ["update_plan", "lookup", "request_user_input"]);
+    for (method, count) in [("turn/start", 2), ("turn/steer", 1), ("turn/interrupt", 1)] {
+        let spans = closed("rpc.method", method);
+        assert_eq!(spans.len(), count, "{method}");
+        assert!(spans.iter().all(|line| line["span"]["turn.id"] == *turn), "{method}: {spans:?}");
+    }
+}
+
+#[test]
+fn a_traceparent_of_the_environment_that_is_none_is_warned_about_once() {
+    let home = Home::new();
+    let mut server = Server::launch(Transport::Stdio, json_log(&home).env("TRACEPARENT", "nonsense"));
+    let mut client = server.client();
+    for _ in 0..3 {
+        client.ok("account/read", json!({}));
+    }
+    client.close_input();
+    server.ends_well_within(PATIENCE);
+    let said = "TRACEPARENT in the environment is ignored";
+    let lines = lines(&mut server);
+    let warnings = lines.iter().filter(|line| line["fields"]["message"] == said && line["level"] == "WARN");
+    assert_eq!(warnings.count(), 1);
 }
 
 #[test]

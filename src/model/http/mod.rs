@@ -19,6 +19,7 @@ use super::{Cancel, ModelClient, ModelError, ModelFailure, ModelRequest, ModelSt
 use super::{chat, responses};
 use crate::config::{ProviderConfig, WireApi};
 use crate::limits;
+use crate::obs::metrics::values::MODEL_RETRIES;
 use stream::HttpStream;
 use transport::was_reused;
 pub(crate) use transport::within;
@@ -242,6 +243,7 @@ impl HttpModel {
                 return Err(failure.into());
             }
             retries += 1;
+            MODEL_RETRIES.add_one();
             tracing::debug!(%failure, retries, "a model request is sent again");
             let after = failure.retry.and_then(|retry| retry.after);
             if !cancel.wait(after.unwrap_or_else(|| retry_pause(retries))) {

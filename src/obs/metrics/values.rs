@@ -38,6 +38,11 @@ pub static STORE_COMMIT_SECONDS: Histogram = Histogram::new();
 /// Log lines that were dropped.
 pub static LOG_DROPPED: Counter = Counter::new();
 
+/// Name of the bytes that wait for clients; counted by whoever knows the clients.
+pub const OUTBOX_BYTES: &str = "app_server_outbox_bytes";
+/// What it means.
+pub const OUTBOX_BYTES_HELP: &str = "Bytes that wait for clients to take them.";
+
 /// Adds them all, and what the operating system says of the process.
 pub fn add(page: &mut Page) {
     page.gauge("app_server_connections", "Open connections.", SESSIONS.get() as f64);

@@ -2,12 +2,11 @@
 
 use serde::Serialize;
 
-use crate::obs::metrics::Page;
+use crate::obs::metrics::values::{OUTBOX_BYTES, OUTBOX_BYTES_HELP};
 use crate::proto::{DiagnosticsGauge, DiagnosticsProcess, NoParams, ServerDiagnosticsResponse};
 use crate::rpc::Reply;
 use crate::sandbox::Report;
 use crate::server::VERSION;
-use crate::server::add_metrics;
 use crate::server::dispatch::Caller;
 use crate::server::processor::Processor;
 
@@ -44,8 +43,9 @@ impl Processor {
     }
 
     fn diagnose(&self, sandbox: Report) -> Answer {
-        let mut metrics = Page::default();
-        add_metrics(&mut metrics);
+        let mut metrics = self.services.scrape.page();
+        let queued: usize = self.sessions.iter().map(|session| session.outbox().bytes_queued()).sum();
+        metrics.gauge(OUTBOX_BYTES, OUTBOX_BYTES_HELP, queued as f64);
         let gauge =
             |name: &str, value: usize| DiagnosticsGauge { name: name.to_owned(), value: value as u64 };
         Answer {
