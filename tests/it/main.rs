@@ -36,6 +36,7 @@ mod sandbox;
 mod sandbox_attempts;
 mod sandbox_matrix;
 mod scale;
+mod schedule_model;
 mod schedules;
 mod schema_checker;
 mod searches;

@@ -301,10 +301,15 @@ impl Peer {
         }
     }
 
-    /// What was heard so far, by method; an answered question first, so that all of it has arrived.
-    pub(crate) fn heard_so_far(&mut self) -> Vec<String> {
+    /// What was heard so far; an answered question first, so that all of it has arrived.
+    pub(crate) fn take_heard(&mut self) -> Vec<Value> {
         self.ask("account/read", json!({})).expect("it answers");
-        let heard = std::mem::take(&mut self.heard);
+        std::mem::take(&mut self.heard)
+    }
+
+    /// The methods of what was heard so far.
+    pub(crate) fn heard_so_far(&mut self) -> Vec<String> {
+        let heard = self.take_heard();
         heard.iter().map(|message| message["method"].as_str().unwrap_or("?").to_owned()).collect()
     }
 
