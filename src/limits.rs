@@ -64,6 +64,10 @@ pub const STDIO_READ_BYTES: usize = 64 * KIB;
 /// Bytes that a writer gathers into one system call.
 pub const WRITE_BATCH_BYTES: usize = 64 * KIB;
 
+/// Bytes that a worker leaves free before and behind the long part of an answer that it encodes. What stands
+/// around it is usually much shorter; where it is longer, the long part is moved once.
+pub const ANSWER_ROOM_BYTES: usize = 8 * KIB;
+
 // ---- workers to processor ----
 
 /// Events of workers (turns, store) waiting for the processor. Full: the worker waits; the processor never

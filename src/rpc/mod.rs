@@ -8,9 +8,11 @@ mod error;
 mod id;
 mod message;
 mod reply;
+mod spliced;
 
 pub use encode::{error_response, notification, request, response, with_seq};
 pub use error::{Reason, RpcError, code};
 pub use id::RequestId;
 pub use message::{Incoming, Params, Request, Undecodable, decode, decode_text};
 pub use reply::{Answer, OpenRequests, Reply, Watch};
+pub use spliced::{Filling, LongArray};

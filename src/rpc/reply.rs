@@ -10,6 +10,7 @@ use tracing::Span;
 use super::encode::{error_response, response};
 use super::error::RpcError;
 use super::id::RequestId;
+use super::spliced::{Filling, LongArray, response_around};
 use crate::clock::{Clock, Monotonic};
 use crate::obs::metrics::RequestStats;
 use crate::obs::trace::Context;
@@ -131,6 +132,20 @@ impl Reply {
             Err(error) => error_response(Some(&self.id), &error),
         };
         Answer { reply: self, message, is_result, held: false }
+    }
+
+    /// Encodes a result around an array that a worker has encoded, which takes the place of the empty one in
+    /// its first field `name`, and around what fills a null behind that. Costs little: it is for the
+    /// processor.
+    pub fn encode_around(
+        self,
+        result: &impl Serialize,
+        name: &str,
+        array: LongArray,
+        filling: Option<Filling<'_>>,
+    ) -> Answer {
+        let message = response_around(&self.id, result, name, array, filling);
+        Answer { reply: self, message, is_result: true, held: false }
     }
 
     /// An answer that the worker has put together by itself; its bytes are counted and bounded by whoever

@@ -82,7 +82,7 @@ impl Processor {
     /// with silent subscribers, who are told. `newcomer` and threads with a turn stay.
     pub(super) fn make_room(&mut self, newcomer: ThreadId) {
         let max = self.facts.loaded_bytes_max;
-        while self.threads.bytes() > max || self.threads.len() > limits::THREADS_LOADED_MAX {
+        while are_too_many(self.threads.len(), self.threads.bytes(), max) {
             let Some(oldest) = self.threads.least_recent(newcomer) else { return };
             self.unload(oldest, "memory");
         }
@@ -114,6 +114,11 @@ impl Processor {
         self.broadcast_status(id, &ThreadStatus::NotLoaded);
         true
     }
+}
+
+/// True if one of so many loaded threads, of so many bytes together, has to go.
+fn are_too_many(threads: usize, bytes: usize, bytes_max: usize) -> bool {
+    bytes > bytes_max || threads > limits::THREADS_LOADED_MAX
 }
 
 fn keep_since(since: &mut Option<crate::clock::Monotonic>, holds: bool, now: crate::clock::Monotonic) {
@@ -160,5 +165,19 @@ fn give_up(thread: LoadedThread) {
     );
     if queued.is_err() {
         tracing::warn!("an unloaded thread could not be given up: the store's queue is full");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_has_to_go_above_either_limit_and_not_at_it() {
+        let (threads, bytes) = (limits::THREADS_LOADED_MAX, limits::LOADED_THREADS_BYTES);
+        assert!(!are_too_many(threads, bytes, bytes));
+        assert!(are_too_many(threads + 1, bytes, bytes));
+        assert!(are_too_many(threads, bytes + 1, bytes));
+        assert!(are_too_many(/*threads*/ 1, bytes + 1, bytes), "also one alone");
     }
 }

@@ -9,6 +9,7 @@ use crate::proto::{
     Thread, ThreadEnvironment, ThreadHistoryMode, ThreadItem, ThreadItemEntry, ThreadResumeResponse,
     ThreadSettings, ThreadStartResponse, ThreadStatus, Turn, TurnItemsView, TurnStatus,
 };
+use crate::rpc::{Filling, LongArray, Reply};
 use crate::store::{ItemRecord, StoreError, ThreadRecord, TurnRecord, TurnState};
 
 /// A stored thread as clients see it.
@@ -134,6 +135,53 @@ pub(super) fn item_entry(record: &ItemRecord) -> Result<ThreadItemEntry, StoreEr
 fn item(record: &ItemRecord) -> Result<ThreadItem, StoreError> {
     serde_json::from_str(&record.body)
         .map_err(|error| StoreError::Corrupt(format!("the item {} cannot be read: {error}", record.id)))
+}
+
+/// A thread's stored turns as an answer shows them, encoded on the worker that has read them: a long history
+/// takes its time.
+#[derive(Debug, Default)]
+pub(super) struct EncodedTurns {
+    array: LongArray,
+    last: Option<String>,
+}
+
+impl EncodedTurns {
+    /// Encodes turns in full, none of which runs.
+    pub(super) fn new(stored: Vec<(TurnRecord, Vec<ItemRecord>)>) -> Result<Self, StoreError> {
+        let mut encoded = Self::default();
+        for (record, items) in stored {
+            let shown = turn(&record, &items, TurnItemsView::Full, Running::Nowhere)?;
+            encoded.push(&shown)?;
+        }
+        encoded.array.fit();
+        Ok(encoded)
+    }
+
+    fn push(&mut self, turn: &Turn) -> Result<(), StoreError> {
+        self.array.push(turn).map_err(|error| {
+            StoreError::Corrupt(format!("the turn {} cannot be encoded: {error}", turn.id))
+        })?;
+        self.last = Some(turn.id.clone());
+        Ok(())
+    }
+
+    /// Adds the turn that runs now, in place of what the store had of it.
+    pub(super) fn show_running(&mut self, running: &Turn) -> Result<(), StoreError> {
+        if self.last.as_ref() == Some(&running.id) {
+            self.array.pop();
+        }
+        self.push(running)
+    }
+
+    /// The last turn's id.
+    pub(super) fn last(&self) -> Option<&str> {
+        self.last.as_deref()
+    }
+
+    /// Answers with `result`, whose first `turns` are empty, and these in their place.
+    pub(super) fn answer(self, reply: Reply, result: &impl serde::Serialize, filling: Option<Filling<'_>>) {
+        reply.encode_around(result, "turns", self.array, filling).send();
+    }
 }
 
 /// The answer to `thread/start`.

@@ -8,7 +8,7 @@ use crate::agent::{Settings, ThreadId};
 use crate::proto::{
     EmptyResponse, GitInfo, GitInfoUpdate, ThreadArchived, ThreadDeleted, ThreadForkParams, ThreadIdParams,
     ThreadMetadataUpdateParams, ThreadResponse, ThreadRevertParams, ThreadRevertResponse, ThreadReverted,
-    ThreadStarted, ThreadStatus, ThreadUnarchived, TurnItemsView,
+    ThreadStarted, ThreadStatus, ThreadUnarchived,
 };
 use crate::rpc::{Reason, Reply, RpcError};
 use crate::server::dispatch::Caller;
@@ -249,17 +249,17 @@ fn write_fork(
         database.append_turns(&record.id, &source.turns, now)?;
         database.copy_conversation(&record.id, &source.conversation)?;
         let turns = if exclude_turns { Vec::new() } else { database.all_turns(&record.id)? };
-        let turns = view::turns(&turns, TurnItemsView::Full, view::Running::Nowhere)?;
-        Ok((record, turns))
+        Ok((record, view::EncodedTurns::new(turns)?))
     };
     processor.write_then(&store, reply, work, move |processor, reply, (record, turns)| {
         let idle = Idle::new(processor.facts.unload_delay, processor.services.clock.now());
         let thread =
             LoadedThread::new(id, record, settings, kept, ephemeral, &processor.services.rules, idle);
         let shown = view::loaded(&thread);
-        let answer = view::started(crate::proto::Thread { turns, ..shown.clone() }, &thread.settings);
+        let answer = view::started(shown.clone(), &thread.settings);
         processor.add_thread(thread, Some(caller.connection));
-        reply.send(Ok(Numbered::new(processor, caller, id, answer, /*replay*/ None)));
+        let answer = Numbered::new(processor, caller, id, answer, /*replay*/ None);
+        turns.answer(reply, &answer, /*filling*/ None);
         processor.broadcast_of(id, &ThreadStarted { thread: &shown });
     });
 }

@@ -8,17 +8,18 @@ use crate::agent::{Overrides, Settings, ThreadId};
 use crate::proto::{
     EmptyResponse, ThreadHistoryMode, ThreadIdParams, ThreadNameUpdated, ThreadResumeParams,
     ThreadSetNameParams, ThreadStartParams, ThreadStarted, ThreadTokenUsageUpdated,
-    ThreadUnsubscribeResponse, ThreadUnsubscribeStatus, Turn, TurnItemsView, TurnsPage,
+    ThreadUnsubscribeResponse, ThreadUnsubscribeStatus, TurnItemsView, TurnsPage,
 };
 use crate::rpc::{Reason, Reply, RpcError};
 use crate::server::agenda::Agenda;
 use crate::server::dispatch::{Caller, store_refusal};
 use crate::server::processor::Processor;
 use crate::server::threads::{Idle, LoadedThread};
-use crate::server::view::Running;
+use crate::server::view::{EncodedTurns, Running};
 use crate::server::{PROTOCOL_RELEASE, view};
 use crate::store::{
-    AgendaRecord, Database, Direction, LatestCursors, StoreError, StoreHandle, ThreadRecord, TurnQuery,
+    AgendaRecord, Database, Direction, LatestCursors, StoreError, StoreHandle, ThreadRecord, TurnPage,
+    TurnQuery, TurnState,
 };
 
 /// `thread/start`: the thread is in the store before its client hears of it.
@@ -147,8 +148,8 @@ struct Pages {
 /// What the store knew when a thread was resumed.
 struct Stored {
     /// Made ready on the store's worker, because a long history takes its time.
-    turns: Vec<Turn>,
-    first: Option<crate::store::TurnPage>,
+    turns: EncodedTurns,
+    first: Option<FirstPage>,
     cursors: LatestCursors,
     /// What it is to do next, for a thread that was not loaded.
     agenda: Option<AgendaRecord>,
@@ -170,14 +171,54 @@ impl Stored {
     fn read(database: &Database, thread: &str, pages: &Pages) -> Result<Self, StoreError> {
         Ok(Self {
             turns: if pages.all_turns {
-                view::turns(&database.all_turns(thread)?, TurnItemsView::Full, Running::Nowhere)?
+                EncodedTurns::new(database.all_turns(thread)?)?
             } else {
-                Vec::new()
+                EncodedTurns::default()
             },
-            first: pages.first.as_ref().map(|query| database.turns_page(thread, query)).transpose()?,
+            first: match &pages.first {
+                Some(query) => Some(FirstPage::new(&database.turns_page(thread, query)?)?),
+                None => None,
+            },
             cursors: database.latest_cursors(thread)?,
             agenda: None,
         })
+    }
+}
+
+/// The first page of turns, encoded.
+struct FirstPage {
+    /// With every turn at rest.
+    at_rest: Vec<u8>,
+    /// With the turn of this id running, if one of them may run.
+    running: Option<(String, Vec<u8>)>,
+}
+
+impl FirstPage {
+    fn new(page: &TurnPage) -> Result<Self, StoreError> {
+        let encode = |running: Running<'_>| {
+            let shown = TurnsPage {
+                data: view::turns(&page.turns, TurnItemsView::Summary, running)?,
+                next_cursor: page.next_cursor.clone(),
+                backwards_cursor: page.backwards_cursor.clone(),
+            };
+            serde_json::to_vec(&shown)
+                .map_err(|error| StoreError::Corrupt(format!("a page of turns cannot be encoded: {error}")))
+        };
+        let mut turns = page.turns.iter().map(|(turn, _)| turn);
+        let open = turns.find(|turn| turn.state == TurnState::InProgress);
+        let running = match open {
+            Some(turn) => Some((turn.id.clone(), encode(Running::Here(&turn.id))?)),
+            None => None,
+        };
+        Ok(Self { at_rest: encode(Running::Nowhere)?, running })
+    }
+
+    /// The page while this turn runs, or none.
+    fn text(&self, running: Option<&str>) -> &[u8] {
+        match &self.running {
+            Some((id, text)) if running == Some(id) => text,
+            _ => &self.at_rest,
+        }
     }
 }
 
@@ -235,59 +276,36 @@ fn finish_resume(
         }
     }
     let Some(thread) = processor.threads.get(id) else { return };
-    match resume_answer(thread, stored) {
-        Ok(answer) => {
-            let usage = thread.token_usage.zip(answer.thread.turns.last().map(|turn| turn.id.clone()));
-            processor.subscribe(caller.connection, id);
-            reply.send(Ok(Numbered::new(processor, caller, id, answer, Some("snapshot"))));
-            if let Some((usage, turn_id)) = usage {
-                let updated = ThreadTokenUsageUpdated {
-                    thread_id: &id.to_string(),
-                    turn_id: &turn_id,
-                    token_usage: &usage,
-                };
-                if let (Some(encoded), Some(session)) =
-                    (processor.encode(&updated), processor.sessions.get(caller.connection))
-                {
-                    session.notify(&encoded);
-                }
-            }
-            processor.replay_asks(caller.connection, id);
-            if let Some(goal) = processor.threads.get(id).and_then(|thread| thread.agenda.goal.clone()) {
-                processor.tell_goal(id, /*turn*/ None, &goal);
-            }
-            processor.go_on(id);
-        }
-        Err(error) => reply.refuse(store_refusal(&error)),
+    // The snapshot and the subscription are made in one step of the processor: no event is missed or doubled.
+    // The running turn is shown from the processor's own books, the others from the store.
+    if let Some(running) = view::running_turn(thread)
+        && let Err(error) = stored.turns.show_running(&running)
+    {
+        return reply.refuse(store_refusal(&error));
     }
-}
-
-/// The snapshot and the subscription are made in one step of the processor: no event is missed or doubled.
-/// The running turn is shown from the processor's own books, the others from the store.
-fn resume_answer(
-    thread: &LoadedThread,
-    stored: Stored,
-) -> Result<crate::proto::ThreadResumeResponse, StoreError> {
     let running = thread.running_turn();
-    let mut shown = view::loaded(thread);
-    shown.turns = stored.turns;
-    shown.turns.retain(|turn| running.as_ref() != Some(&turn.id));
-    shown.turns.extend(view::running_turn(thread));
-    let mut answer = view::resumed(shown, &thread.settings);
-    if let Some(page) = stored.first {
-        answer.initial_turns_page = Some(TurnsPage {
-            data: view::turns(
-                &page.turns,
-                TurnItemsView::Summary,
-                running.as_deref().map_or(Running::Nowhere, Running::Here),
-            )?,
-            next_cursor: page.next_cursor,
-            backwards_cursor: page.backwards_cursor,
-        });
-    }
+    let mut answer = view::resumed(view::loaded(thread), &thread.settings);
     answer.turns_backwards_cursor = stored.cursors.turns;
     answer.items_backwards_cursor = stored.cursors.items;
-    Ok(answer)
+    let usage = thread.token_usage.zip(stored.turns.last().map(str::to_owned));
+    processor.subscribe(caller.connection, id);
+    let answer = Numbered::new(processor, caller, id, answer, Some("snapshot"));
+    let first = stored.first.as_ref().map(|page| ("initialTurnsPage", page.text(running.as_deref())));
+    stored.turns.answer(reply, &answer, first);
+    if let Some((usage, turn_id)) = usage {
+        let updated =
+            ThreadTokenUsageUpdated { thread_id: &id.to_string(), turn_id: &turn_id, token_usage: &usage };
+        if let (Some(encoded), Some(session)) =
+            (processor.encode(&updated), processor.sessions.get(caller.connection))
+        {
+            session.notify(&encoded);
+        }
+    }
+    processor.replay_asks(caller.connection, id);
+    if let Some(goal) = processor.threads.get(id).and_then(|thread| thread.agenda.goal.clone()) {
+        processor.tell_goal(id, /*turn*/ None, &goal);
+    }
+    processor.go_on(id);
 }
 
 fn load(
