@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::Transport;
 use crate::support::client::{Client, said, text};
+use crate::support::home::Home;
 use crate::support::server::Server;
 
 /// Cuts in one run; `APP_SERVER_CUTS` may ask for another number.
@@ -107,6 +108,71 @@ fn numbers_are_never_given_twice() {
     assert_eq!(resumed["replay"], "snapshot", "it was not loaded all the time");
     assert!(resumed["seq"].as_u64() > Some(last));
     server.stop();
+}
+
+#[test]
+fn what_was_said_before_an_unload_is_not_taken_for_what_was_said_after_it() {
+    let mut server = Server::start(Transport::WebSocket);
+    let mut client = connect(&mut server);
+    let started = client.ok("thread/start", json!({ "config": { "thread_unload_delay_secs": 0 } }));
+    let thread = text(&started["thread"]["id"]);
+    client.turn(&thread, "hello");
+    client.settle();
+    let last = numbered(&client.heard_texts()).last().expect("numbers").0;
+    let mut other = connect(&mut server);
+    client.ok("thread/unsubscribe", json!({ "threadId": thread }));
+    client.next_notification("thread/closed");
+    // Somebody else has loaded it since, and things were said: more of them than before, so that the numbers
+    // would overlap if they began anew.
+    other.ok("thread/resume", json!({ "threadId": thread }));
+    for _ in 0..3 {
+        other.turn(&thread, "more");
+    }
+    for known in [0, last - 1, last, last + 1] {
+        let resumed = client.ok("thread/resume", json!({ "threadId": thread, "afterSeq": known }));
+        assert_eq!(resumed["replay"], "snapshot", "{known}");
+        assert_eq!(resumed["thread"]["turns"].as_array().map(Vec::len), Some(4));
+        assert!(resumed["seq"].as_u64() > Some(last));
+    }
+    server.stop();
+}
+
+#[test]
+fn numbers_grow_over_restarts_and_kills_and_nobody_is_told_wrongly_that_nothing_was_missed() {
+    let home = Home::new();
+    let mut known: Option<(String, u64)> = None;
+    for (round, killed) in [false, true, true, false].into_iter().enumerate() {
+        let mut server = Server::start_in(Transport::WebSocket, &home);
+        let mut client = connect(&mut server);
+        let (thread, base) = match &known {
+            None => {
+                let started = client.ok("thread/start", json!({}));
+                (text(&started["thread"]["id"]), started["seq"].as_u64().expect("a number"))
+            }
+            Some((thread, last)) => {
+                let resumed = client.ok("thread/resume", json!({ "threadId": thread, "afterSeq": last }));
+                assert_eq!(resumed["replay"], "snapshot", "round {round}: it was said by another process");
+                assert_eq!(resumed["thread"]["turns"].as_array().map(Vec::len), Some(round));
+                (thread.clone(), resumed["seq"].as_u64().expect("a number"))
+            }
+        };
+        assert!(known.is_none_or(|(_, last)| base > last), "round {round}");
+        client.turn(&thread, "hello");
+        client.settle();
+        let last = numbered(&client.heard_texts()).last().expect("numbers").0;
+        assert!(last > base + 10);
+        // Within the life of one process nothing is missing.
+        let again = client.ok("thread/resume", json!({ "threadId": thread, "afterSeq": last }));
+        assert_eq!((&again["replay"], &again["seq"]), (&json!("events"), &json!(last)), "round {round}");
+        known = Some((thread, last));
+        if killed {
+            server.kill();
+            client.ended();
+        } else {
+            drop(client);
+            server.stop();
+        }
+    }
 }
 
 /// Xorshift.
