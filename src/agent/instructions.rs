@@ -11,10 +11,18 @@ use super::settings::Settings;
 use super::skills;
 use crate::limits;
 use crate::model::{Content, InputItem, Role};
-use crate::proto::{AskForApproval, SandboxPolicy};
+use crate::proto::{AskForApproval, ModeKind, SandboxPolicy};
 
 /// The built-in rules.
 const PROMPT: &str = include_str!("prompt.md");
+
+/// What is asked of the model in plan mode, unless the client says it in words of its own.
+const PLAN_MODE: &str = "You and the user make a plan together. Find out what you need by reading and by \
+    asking the user; change no files and run nothing that changes anything, also not if you are told to go \
+    on. End with a plan that somebody else could carry out without asking again. Only a change of this mode \
+    ends it.";
+/// What is said when that is over.
+const USUAL_MODE: &str = "The mode before this is over. Do what the user asks.";
 
 /// Names of a folder's instructions; the first that is there counts.
 const AGENTS_FILES: [&str; 2] = ["AGENTS.override.md", "AGENTS.md"];
@@ -29,6 +37,7 @@ pub(super) fn news(settings: &Settings, home: &Path, date: &str, said: &[InputIt
     let cwd = Path::new(&settings.cwd);
     let pieces = [
         Some(permissions(settings)),
+        mode(settings, said),
         settings.developer_instructions.as_ref().map(|text| tagged("developer_instructions", text)),
         agents_files(home, cwd),
         skills::offer(&skills::find(home, cwd).skills),
@@ -64,8 +73,9 @@ fn is_said(piece: &str, said: &[InputItem]) -> bool {
 
 /// True for words of this program in the user's place.
 pub(super) fn is_ours(text: &str) -> bool {
-    const TAGS: [&str; 6] = [
+    const TAGS: [&str; 7] = [
         "<permissions>",
+        "<collaboration_mode>",
         "<developer_instructions>",
         "<project_instructions>",
         "<skills>",
@@ -77,6 +87,24 @@ pub(super) fn is_ours(text: &str) -> bool {
 
 fn tagged(tag: &str, text: &str) -> String {
     format!("<{tag}>\n{}\n</{tag}>", text.trim_end())
+}
+
+/// What the mode asks of the model; of the usual one only after another.
+fn mode(settings: &Settings, said: &[InputItem]) -> Option<String> {
+    const TAG: &str = "<collaboration_mode>";
+    let is_said = |item: &InputItem| match item {
+        InputItem::Message { role: Role::Developer | Role::User, content, .. } => {
+            content.iter().any(|content| matches!(content, Content::Text { text } if text.starts_with(TAG)))
+        }
+        _ => false,
+    };
+    let text = match (&settings.mode_instructions, settings.mode) {
+        (Some(text), _) => text,
+        (None, ModeKind::Plan) => PLAN_MODE,
+        (None, ModeKind::Default) if said.iter().any(is_said) => USUAL_MODE,
+        (None, ModeKind::Default) => return None,
+    };
+    Some(tagged("collaboration_mode", text))
 }
 
 fn permissions(settings: &Settings) -> String {

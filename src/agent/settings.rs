@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::proto::{
-    ApprovalsReviewer, AskForApproval, DynamicToolSpec, Personality, ReasoningEffort, ReasoningSummary,
-    SandboxMode, SandboxPolicy,
+    ApprovalsReviewer, AskForApproval, CollaborationMode, DynamicToolSpec, ModeKind, Personality,
+    ReasoningEffort, ReasoningSummary, SandboxMode, SandboxPolicy,
 };
 
 /// What a thread uses where its client asks for nothing else.
@@ -57,6 +57,12 @@ pub struct Settings {
     /// The speed tier.
     #[serde(default)]
     pub service_tier: Option<String>,
+    /// How user and agent work together.
+    #[serde(default)]
+    pub mode: ModeKind,
+    /// Instructions of that mode instead of the built-in ones.
+    #[serde(default)]
+    pub mode_instructions: Option<String>,
     /// Replaces the built-in instructions.
     #[serde(default)]
     pub base_instructions: Option<String>,
@@ -91,8 +97,10 @@ pub struct Overrides {
     pub reasoning_summary: Option<ReasoningSummary>,
     /// The tone.
     pub personality: Option<Personality>,
-    /// The speed tier.
-    pub service_tier: Option<String>,
+    /// The speed tier; an inner none takes it away.
+    pub service_tier: Option<Option<String>>,
+    /// How user and agent work together, with a model and an effort that are stronger than those above.
+    pub collaboration_mode: Option<CollaborationMode>,
     /// Replaces the built-in instructions.
     pub base_instructions: Option<String>,
     /// Added to the instructions.
@@ -114,6 +122,8 @@ impl Defaults {
             reasoning_summary: None,
             personality: None,
             service_tier: None,
+            mode: ModeKind::Default,
+            mode_instructions: None,
             base_instructions: None,
             developer_instructions: self.developer_instructions.clone(),
             dynamic_tools: Vec::new(),
@@ -144,7 +154,13 @@ impl Settings {
         set_some(&mut self.reasoning_effort, overrides.reasoning_effort);
         set_some(&mut self.reasoning_summary, overrides.reasoning_summary);
         set_some(&mut self.personality, overrides.personality);
-        set_some(&mut self.service_tier, overrides.service_tier);
+        set(&mut self.service_tier, overrides.service_tier);
+        if let Some(CollaborationMode { mode, settings }) = overrides.collaboration_mode {
+            self.mode = mode;
+            self.mode_instructions = settings.developer_instructions;
+            self.model = settings.model;
+            self.reasoning_effort = settings.reasoning_effort;
+        }
         set_some(&mut self.base_instructions, overrides.base_instructions);
         set_some(&mut self.developer_instructions, overrides.developer_instructions);
     }

@@ -29,6 +29,7 @@ mod thread_goal;
 mod thread_queue;
 mod thread_read;
 mod thread_search;
+mod thread_settings;
 mod thread_start;
 mod thread_work;
 mod turn;
@@ -57,6 +58,7 @@ pub use thread_goal::*;
 pub use thread_queue::*;
 pub use thread_read::*;
 pub use thread_search::*;
+pub use thread_settings::*;
 pub use thread_start::*;
 pub use thread_work::{
     BackgroundTerminalsListParams, BackgroundTerminalsListResponse, BackgroundTerminalsTerminateParams,

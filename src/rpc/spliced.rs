@@ -124,7 +124,10 @@ mod tests {
     #[test]
     fn the_message_is_the_one_that_would_be_encoded_at_once() {
         let trap = "\"turns\":[]\\\"turns\":[]";
-        let result = |turns: Value, page: Value| json!({ "a": { "name": trap, "turns": turns }, "page": page, "z": [{ "turns": [] }] });
+        let result = |turns: Value, page: Value| {
+            let thread = json!({ "name": trap, "turns": turns });
+            json!({ "a": thread, "page": page, "z": [{ "turns": [] }] })
+        };
         for elements in
             [vec![], vec![json!({ "n": trap })], vec![json!(1), json!([2]), json!({ "turns": [] })]]
         {

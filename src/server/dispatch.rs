@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::handlers::{
     catalog, command_exec, diagnostics, fs, initialize, mcp, process, search, thread_family, thread_goal,
-    thread_inject, thread_keep, thread_life, thread_lists, thread_queue, thread_search, thread_work, turns,
-    watch,
+    thread_inject, thread_keep, thread_life, thread_lists, thread_queue, thread_search, thread_settings,
+    thread_work, turns, watch,
 };
 use super::processor::Processor;
 use crate::net::ConnectionId;
@@ -168,6 +168,7 @@ pub(super) const METHODS: &[Method] = &[
     method!(later "thread/revert" thread_family::revert),
     method!(later "thread/search" thread_search::threads),
     method!(store "thread/searchOccurrences" thread_search::occurrences),
+    method!(later "thread/settings/update" thread_settings::update),
     method!(later "thread/shellCommand" thread_work::shell_command),
     method!(later "thread/start" thread_life::start),
     method!(store "thread/turns/list" thread_lists::turns),

@@ -5,9 +5,9 @@ use serde_json::Value;
 use super::threads::LoadedThread;
 use crate::agent::Settings;
 use crate::proto::{
-    CollaborationMode, CollaborationSettings, ModeKind, MultiAgentMode, ReasoningEffort, SessionSource,
-    Thread, ThreadEnvironment, ThreadHistoryMode, ThreadItem, ThreadItemEntry, ThreadResumeResponse,
-    ThreadSettings, ThreadStartResponse, ThreadStatus, Turn, TurnItemsView, TurnStatus,
+    CollaborationMode, CollaborationSettings, MultiAgentMode, ReasoningEffort, SessionSource, Thread,
+    ThreadEnvironment, ThreadHistoryMode, ThreadItem, ThreadItemEntry, ThreadResumeResponse, ThreadSettings,
+    ThreadStartResponse, ThreadStatus, Turn, TurnItemsView, TurnStatus,
 };
 use crate::rpc::{Filling, LongArray, Reply};
 use crate::store::{ItemRecord, StoreError, ThreadRecord, TurnRecord, TurnState};
@@ -224,11 +224,11 @@ pub(super) fn settings(settings: &Settings) -> ThreadSettings {
         effort: settings.reasoning_effort.clone(),
         summary: settings.reasoning_summary,
         collaboration_mode: CollaborationMode {
-            mode: ModeKind::Default,
+            mode: settings.mode,
             settings: CollaborationSettings {
                 model: settings.model.clone(),
                 reasoning_effort: settings.reasoning_effort.clone(),
-                developer_instructions: None,
+                developer_instructions: settings.mode_instructions.clone(),
             },
         },
         multi_agent_mode: MultiAgentMode::default(),

@@ -40,6 +40,7 @@ mod schedule_model;
 mod schedules;
 mod schema_checker;
 mod searches;
+mod settings;
 mod signals;
 mod status;
 mod steering;

@@ -81,6 +81,7 @@ macro_rules! known {
             "thread/resume": ThreadResumeParams => ThreadResumeResponse,
             "thread/search": ThreadSearchParams => ThreadSearchResponse,
             "thread/searchOccurrences": ThreadSearchOccurrencesParams => ThreadSearchOccurrencesResponse,
+            "thread/settings/update": ThreadSettingsUpdateParams => EmptyResponse,
             "thread/start": ThreadStartParams => ThreadStartResponse,
             "thread/turns/list": ThreadTurnsListParams => ThreadTurnsListResponse,
             "thread/unarchive": ThreadIdParams => ThreadResponse,

@@ -24,7 +24,7 @@ use crate::model::{
     ToolInput, Usage,
 };
 use crate::proto::{
-    ApprovalsReviewer, AskForApproval, SandboxPolicy, ThreadTokenUsage, Turn, TurnStatus, UserInput,
+    ApprovalsReviewer, AskForApproval, ModeKind, SandboxPolicy, ThreadTokenUsage, Turn, TurnStatus, UserInput,
 };
 use crate::sandbox::{self, SharedSandbox};
 use crate::store::{StoreHandle, StoreWorker, ThreadRecord};
@@ -301,6 +301,8 @@ pub(super) fn settings() -> Settings {
         reasoning_summary: None,
         personality: None,
         service_tier: None,
+        mode: ModeKind::Default,
+        mode_instructions: None,
         base_instructions: None,
         developer_instructions: None,
         dynamic_tools: Vec::new(),

@@ -17,7 +17,7 @@ pub(super) mod thread_life;
 pub(super) mod thread_lists;
 pub(super) mod thread_queue;
 pub(super) mod thread_search;
-mod thread_settings;
+pub(super) mod thread_settings;
 pub(super) mod thread_work;
 pub(super) mod turns;
 pub(super) mod watch;

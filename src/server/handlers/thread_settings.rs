@@ -3,13 +3,19 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::agent::{self, Overrides, Settings};
+use super::loaded;
+use crate::agent::{self, Overrides, Settings, ThreadId};
 use crate::limits;
 use crate::model::OFFLINE_PROVIDER;
-use crate::proto::{DynamicToolSpec, SandboxMode, ThreadForkParams, ThreadResumeParams, ThreadStartParams};
-use crate::rpc::{Reason, RpcError};
+use crate::proto::{
+    DynamicToolSpec, EmptyResponse, SandboxMode, SandboxPolicy, ThreadForkParams, ThreadResumeParams,
+    ThreadSettingsUpdateParams, ThreadSettingsUpdated, ThreadStartParams,
+};
+use crate::rpc::{Reason, Reply, RpcError};
+use crate::server::dispatch::Caller;
 use crate::server::processor::Processor;
 use crate::server::threads::LoadedThread;
+use crate::server::view;
 use crate::store::SettingsUpdate;
 
 /// How long this thread is kept idle: as its starter says, else as configured.
@@ -39,7 +45,7 @@ macro_rules! overrides {
             approval_policy: $params.approval_policy,
             approvals_reviewer: $params.approvals_reviewer,
             sandbox_mode: sandbox_mode($params.permissions.as_deref(), $params.sandbox)?,
-            service_tier: $params.service_tier.clone(),
+            service_tier: $params.service_tier.clone().map(Some),
             base_instructions: $params.base_instructions.clone(),
             developer_instructions: $params.developer_instructions.clone(),
             ..Overrides::default()
@@ -100,6 +106,79 @@ pub(super) fn override_settings(
     let overrides = overrides!(processor, params);
     settings.apply(overrides, &processor.facts.defaults);
     Ok(())
+}
+
+/// `thread/settings/update`: how the turns to come run; one that runs goes on as it began.
+pub(in crate::server) fn update(
+    processor: &mut Processor,
+    _caller: Caller,
+    params: ThreadSettingsUpdateParams,
+    reply: Reply,
+) {
+    let prepared = loaded(processor, &params.thread_id)
+        .and_then(|thread| Ok((thread.id, update_overrides(thread, params)?)));
+    match prepared {
+        Ok((id, overrides)) => {
+            reply.send(Ok(EmptyResponse {}));
+            change(processor, id, overrides);
+        }
+        Err(error) => reply.refuse(error),
+    }
+}
+
+fn update_overrides(
+    thread: &LoadedThread,
+    params: ThreadSettingsUpdateParams,
+) -> Result<Overrides, RpcError> {
+    Ok(Overrides {
+        model: params.model,
+        cwd: params.cwd.map(|cwd| absolute(thread.settings.cwd.as_ref(), &cwd)),
+        approval_policy: params.approval_policy,
+        approvals_reviewer: params.approvals_reviewer,
+        sandbox_mode: turn_sandbox(params.permissions.as_deref(), params.sandbox_policy.as_ref())?,
+        sandbox: params.sandbox_policy,
+        reasoning_effort: params.effort,
+        reasoning_summary: params.summary,
+        personality: params.personality,
+        service_tier: params.service_tier,
+        collaboration_mode: params.collaboration_mode,
+        ..Overrides::default()
+    })
+}
+
+/// Changes the settings of a loaded thread, writes them down, and tells subscribers if they are others now.
+pub(super) fn change(processor: &mut Processor, id: ThreadId, overrides: Overrides) {
+    let defaults = &processor.facts.defaults;
+    let Some(thread) = processor.threads.get_mut(id) else { return };
+    let before = thread.settings.clone();
+    thread.settings.apply(overrides, defaults);
+    if thread.settings == before {
+        return;
+    }
+    thread.record.model.clone_from(&thread.settings.model);
+    thread.record.cwd.clone_from(&thread.settings.cwd);
+    thread.record.reasoning_effort =
+        thread.settings.reasoning_effort.as_ref().map(|effort| effort.as_str().to_owned());
+    keep_settings(thread);
+    let thread_settings = view::settings(&thread.settings);
+    let updated = ThreadSettingsUpdated { thread_id: &id.to_string(), thread_settings: &thread_settings };
+    if let Some(encoded) = processor.encode(&updated) {
+        processor.notify_subscribers(id, &encoded);
+    }
+}
+
+/// The sandbox behind a named permission profile, where a full policy can be given instead.
+pub(super) fn turn_sandbox(
+    profile: Option<&str>,
+    direct: Option<&SandboxPolicy>,
+) -> Result<Option<SandboxMode>, RpcError> {
+    match (profile, direct) {
+        (Some(_), Some(_)) => {
+            Err(RpcError::invalid_request("`permissions` cannot be combined with `sandboxPolicy`")
+                .with(Reason::InvalidParams))
+        }
+        (profile, _) => sandbox_mode(profile, /*direct*/ None),
+    }
 }
 
 /// Writes changed settings of a loaded thread down; a failure is logged, because the change holds here

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::thread_life::refuse_work;
-use super::thread_settings::{absolute, keep_settings};
+use super::thread_settings::{absolute, change, turn_sandbox};
 use super::{loaded, thread_id};
 use crate::agent::{self, Change, NewInput, Overrides, TurnEvent, TurnId, TurnKind, TurnWork, text_chars};
 use crate::limits;
 use crate::obs::trace::Context;
 use crate::proto::{
-    CodexErrorInfo, EmptyResponse, ReviewStartResponse, ThreadSettingsUpdated, ThreadStatus, Turn,
-    TurnInterruptParams, TurnItemsView, TurnStartParams, TurnStartResponse, TurnStatus, TurnSteerParams,
-    TurnSteerResponse, UserInput,
+    CodexErrorInfo, EmptyResponse, ReviewStartResponse, ThreadStatus, Turn, TurnInterruptParams,
+    TurnItemsView, TurnStartParams, TurnStartResponse, TurnStatus, TurnSteerParams, TurnSteerResponse,
+    UserInput,
 };
 use crate::queue::Undelivered;
 use crate::rpc::{Reason, Reply, RpcError};
@@ -71,18 +71,9 @@ fn begin(processor: &mut Processor, params: TurnStartParams, reply: Reply) {
             Err(Undelivered::Closed(_)) => reply.refuse(RpcError::overloaded()),
         };
     }
-    let defaults = &processor.facts.defaults;
-    let Some(thread) = processor.threads.get_mut(id) else { return };
-    let before = thread.settings.clone();
-    let overrides = overrides(&params, before.cwd.as_ref());
-    thread.settings.apply(overrides, defaults);
-    if thread.settings != before {
-        keep_settings(thread);
-        let thread_settings = view::settings(&thread.settings);
-        let updated = ThreadSettingsUpdated { thread_id: &id.to_string(), thread_settings: &thread_settings };
-        if let Some(encoded) = processor.encode(&updated) {
-            processor.notify_subscribers(id, &encoded);
-        }
+    match overrides(&params, thread.settings.cwd.as_ref()) {
+        Ok(overrides) => change(processor, id, overrides),
+        Err(error) => return reply.refuse(error),
     }
     let input = NewInput { content: params.input, client_id: params.client_user_message_id };
     let (output_schema, starting) = (params.output_schema, Starting::Turn(reply));
@@ -178,19 +169,21 @@ fn begun(id: TurnId) -> Turn {
     }
 }
 
-fn overrides(params: &TurnStartParams, cwd: &std::path::Path) -> Overrides {
-    Overrides {
+fn overrides(params: &TurnStartParams, cwd: &std::path::Path) -> Result<Overrides, RpcError> {
+    Ok(Overrides {
         model: params.model.clone(),
         cwd: params.cwd.as_deref().map(|path| absolute(cwd, path)),
         approval_policy: params.approval_policy,
         approvals_reviewer: params.approvals_reviewer,
+        sandbox_mode: turn_sandbox(params.permissions.as_deref(), params.sandbox_policy.as_ref())?,
         sandbox: params.sandbox_policy.clone(),
         reasoning_effort: params.effort.clone(),
         reasoning_summary: params.summary,
         personality: params.personality,
-        service_tier: params.service_tier.clone(),
+        service_tier: params.service_tier.clone().map(Some),
+        collaboration_mode: params.collaboration_mode.clone(),
         ..Overrides::default()
-    }
+    })
 }
 
 pub(super) fn refuse_long(input: &[UserInput]) -> Result<(), RpcError> {
