@@ -1,8 +1,13 @@
-//! Numbers of what tools work with: MCP servers and patches.
+//! Numbers of what turns work with: keys of model providers, MCP servers and patches.
 
 use std::time::Duration;
 
 use super::{KIB, MIB};
+
+// ---- Model providers ----
+
+/// Longest API key that a client may sign in with, in bytes. A longer one is refused with -32600.
+pub const API_KEY_BYTES_MAX: usize = 8 * KIB;
 
 // ---- MCP servers ----
 

@@ -14,6 +14,7 @@ mod replay;
 mod request;
 mod responses;
 mod sse;
+mod stored_key;
 
 pub use cancel::{Cancel, Canceller, OnCancel, cancellation};
 pub use event::{ModelError, ModelEvent, ModelFailure, Retry, Usage};
@@ -24,6 +25,7 @@ pub use offline::{OFFLINE_MODEL, OFFLINE_PROVIDER, OfflineModel};
 pub use providers::Providers;
 pub use request::{Content, InputItem, ModelRequest, Role, ToolCall, ToolInput, ToolSpec, words};
 pub use sse::{SseParser, TooLarge};
+pub use stored_key::StoredKey;
 
 /// A model that can be asked.
 pub trait ModelClient: Send + Sync {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::http::HttpModel;
 use super::replay::ReplayModel;
+use super::stored_key::StoredKey;
 use super::{Cancel, ModelClient, ModelError, ModelFailure, ModelRequest, ModelStream, OfflineModel};
 use crate::config::{Config, PROVIDER_OFFLINE, PROVIDER_OPENAI, ProviderConfig, ProviderKind};
 use crate::limits::MODEL_CONTEXT_WINDOW;
@@ -12,11 +13,12 @@ use crate::proto::CodexErrorInfo;
 
 /// Where OpenAI's interface begins, and the variable that its key is usually kept in.
 const OPENAI_URL: &str = "https://api.openai.com/v1";
-const OPENAI_KEY: &str = "OPENAI_API_KEY";
+pub(super) const OPENAI_KEY: &str = "OPENAI_API_KEY";
 
 /// A client for each provider, made once; connections are kept per provider.
 pub struct Providers {
     clients: BTreeMap<String, Arc<dyn ModelClient>>,
+    stored_key: Arc<StoredKey>,
 }
 
 impl Providers {
@@ -27,25 +29,32 @@ impl Providers {
         let offline: Arc<dyn ModelClient> = Arc::new(OfflineModel);
         let mut clients = BTreeMap::from([(PROVIDER_OFFLINE.to_owned(), Arc::clone(&offline))]);
         let window = Some(config.model_context_window.unwrap_or(MODEL_CONTEXT_WINDOW));
+        let stored_key = Arc::new(StoredKey::below(&config.data_dir));
         let mut add = |id: &str, provider: &ProviderConfig| {
             let client = match provider.kind {
                 ProviderKind::Offline => Arc::clone(&offline),
-                ProviderKind::Http => usable(HttpModel::new(id, provider, window, env)),
+                ProviderKind::Http => usable(HttpModel::new(id, provider, window, env, &stored_key)),
                 ProviderKind::Replay => usable(ReplayModel::new(id, provider, window, &config.home)),
             };
             clients.insert(id.to_owned(), client);
         };
         for (id, provider) in &config.model_providers {
             if id == PROVIDER_OPENAI {
-                add(id, &with_openai_defaults(provider.clone()));
+                add(id, &with_openai_defaults(provider.clone(), env));
             } else {
                 add(id, provider);
             }
         }
         if !config.model_providers.contains_key(PROVIDER_OPENAI) {
-            add(PROVIDER_OPENAI, &with_openai_defaults(ProviderConfig::named("OpenAI")));
+            add(PROVIDER_OPENAI, &with_openai_defaults(ProviderConfig::named("OpenAI"), env));
         }
-        Self { clients }
+        Self { clients, stored_key }
+    }
+
+    /// The key that clients sign in with; providers without `env_key` send it.
+    #[must_use]
+    pub fn stored_key(&self) -> Arc<StoredKey> {
+        Arc::clone(&self.stored_key)
     }
 
     /// The model behind a provider's id.
@@ -69,9 +78,15 @@ impl Providers {
     }
 }
 
-fn with_openai_defaults(mut provider: ProviderConfig) -> ProviderConfig {
+/// The usual variable counts if it is set; else the key that a client signed in with does.
+fn with_openai_defaults(
+    mut provider: ProviderConfig,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> ProviderConfig {
     provider.base_url.get_or_insert_with(|| OPENAI_URL.to_owned());
-    provider.env_key.get_or_insert_with(|| OPENAI_KEY.to_owned());
+    if provider.env_key.is_none() && env(OPENAI_KEY).is_some_and(|key| !key.trim().is_empty()) {
+        provider.env_key = Some(OPENAI_KEY.to_owned());
+    }
     provider
 }
 

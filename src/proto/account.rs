@@ -1,12 +1,13 @@
-//! `account/read` and `account/rateLimits/read`: who is signed in, and how much is left.
+//! `account/*`: who is signed in, signing in and out, and how much is left.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Not;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::null_is_default;
+use super::{Notification, null_is_default};
 
 /// Parameters of `account/read`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -55,6 +56,107 @@ pub enum Account {
     },
     /// Credentials for Google Cloud.
     Gcp,
+}
+
+/// Parameters of `account/login/start`.
+#[derive(Clone, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum LoginAccountParams {
+    /// With an API key.
+    ApiKey {
+        /// A secret.
+        api_key: String,
+    },
+    /// In a browser.
+    #[serde(rename = "chatgpt")]
+    ChatGpt,
+    /// With a code that is typed in elsewhere.
+    #[serde(rename = "chatgptDeviceCode")]
+    ChatGptDeviceCode,
+    /// With tokens that the client has.
+    #[serde(rename = "chatgptAuthTokens")]
+    ChatGptAuthTokens,
+    /// With credentials for Amazon Bedrock.
+    AmazonBedrock,
+}
+
+/// Without the key.
+impl fmt::Debug for LoginAccountParams {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::ApiKey { .. } => "ApiKey",
+            Self::ChatGpt => "ChatGpt",
+            Self::ChatGptDeviceCode => "ChatGptDeviceCode",
+            Self::ChatGptAuthTokens => "ChatGptAuthTokens",
+            Self::AmazonBedrock => "AmazonBedrock",
+        })
+    }
+}
+
+/// Answer to `account/login/start`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum LoginAccountResponse {
+    /// The key is kept.
+    ApiKey,
+}
+
+/// Parameters of `account/login/cancel`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CancelLoginAccountParams {
+    /// The sign-in that nobody waits for any more.
+    pub login_id: String,
+}
+
+/// Answer to `account/login/cancel`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CancelLoginAccountResponse {
+    /// What became of it.
+    pub status: CancelLoginAccountStatus,
+}
+
+/// What became of a sign-in that was to be cancelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum CancelLoginAccountStatus {
+    /// It is cancelled.
+    Canceled,
+    /// There is none of this id.
+    NotFound,
+}
+
+/// `account/login/completed`: somebody has signed in, or has not.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AccountLoginCompleted<'a> {
+    /// The sign-in; none with a key.
+    pub login_id: Option<&'a str>,
+    /// Whether it worked.
+    pub success: bool,
+    /// Why not.
+    pub error: Option<&'a str>,
+    /// Where a desktop client began.
+    pub onboarding_entrypoint: Option<&'a str>,
+}
+
+impl Notification for AccountLoginCompleted<'_> {
+    const METHOD: &'static str = "account/login/completed";
+}
+
+/// `account/updated`: another account counts now.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AccountUpdated<'a> {
+    /// How requests are signed: `apikey`, or none.
+    pub auth_mode: Option<&'a str>,
+    /// The plan.
+    pub plan_type: Option<&'a str>,
+}
+
+impl Notification for AccountUpdated<'_> {
+    const METHOD: &'static str = "account/updated";
 }
 
 /// Answer to `account/rateLimits/read`.
@@ -135,6 +237,20 @@ mod tests {
             serde_json::to_string(&GetAccountResponse::default()).unwrap(),
             r#"{"account":null,"userId":null,"requiresOpenaiAuth":false,"workspaceRouting":null}"#
         );
+    }
+
+    #[test]
+    fn a_recorded_sign_in_is_read_and_answered_and_its_key_is_not_shown() {
+        let params: LoginAccountParams =
+            serde_json::from_str(r#"{"apiKey":"sk-demo","type":"apiKey"}"#).unwrap();
+        assert_eq!(format!("{params:?}"), "ApiKey");
+        let browser = r#"{"type":"chatgpt","appBrand":null,"codexStreamlinedLogin":true}"#;
+        assert!(matches!(serde_json::from_str(browser), Ok(LoginAccountParams::ChatGpt)));
+        let answer = serde_json::to_string(&LoginAccountResponse::ApiKey).unwrap();
+        assert_eq!(answer, r#"{"type":"apiKey"}"#);
+        let signed_in = GetAccountResponse { account: Some(Account::ApiKey), ..Default::default() };
+        let json = serde_json::to_string(&signed_in).unwrap();
+        assert!(json.starts_with(r#"{"account":{"type":"apiKey"},"userId":null,"#), "{json}");
     }
 
     #[test]

@@ -9,8 +9,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::handlers::{
-    catalog, command_exec, diagnostics, fs, initialize, mcp, process, search, thread_family, thread_goal,
-    thread_inject, thread_keep, thread_life, thread_lists, thread_queue, thread_search, thread_settings,
+    account, catalog, command_exec, diagnostics, fs, initialize, mcp, process, search, thread_family,
+    thread_goal, thread_inject, thread_keep, thread_life, thread_lists, thread_queue, thread_search,
+    thread_settings,
     thread_work, turns, watch,
 };
 use super::processor::Processor;
@@ -95,8 +96,11 @@ macro_rules! method {
 
 /// All methods of this server, sorted by name.
 pub(super) const METHODS: &[Method] = &[
+    method!(here "account/login/cancel" account::cancel),
+    method!(later "account/login/start" account::login),
+    method!(later "account/logout" account::logout),
     method!(here "account/rateLimits/read" catalog::rate_limits),
-    method!(here "account/read" catalog::account),
+    method!(here "account/read" account::read),
     method!(here "collaborationMode/list" catalog::collaboration_modes),
     method!(later "command/exec" command_exec::exec),
     method!(here "command/exec/resize" command_exec::resize),

@@ -149,6 +149,24 @@ impl Processor {
         });
     }
 
+    /// Does `work` on a file worker, alone among its client's, and the rest in the processor.
+    pub(super) fn change_files<R: Send + 'static>(
+        &mut self,
+        caller: Caller,
+        reply: Reply,
+        work: impl FnOnce() -> R + Send + 'static,
+        rest: impl FnOnce(&mut Self, Reply, R) + Send + 'static,
+    ) {
+        let events = self.services.events.clone();
+        let reply = reply.queueing();
+        // A queue without room drops the work and the reply in it, which then answers by itself.
+        let _ = self.files.pool.run(caller.connection.0, Access::Alone, /*bytes*/ 0, move |_| {
+            let reply = reply.arrived();
+            let outcome = work();
+            events.tell(Event::Then(Box::new(move |processor| rest(processor, reply, outcome))));
+        });
+    }
+
     /// The worker for watches, started if it is not there.
     pub(super) fn watcher(&mut self) -> Result<&Watcher, RpcError> {
         if self.files.watcher.is_none() {

@@ -79,6 +79,8 @@ pub struct Processor {
     pub(super) commands: Commands,
     pub(super) ending: Ending,
     pub(super) files: Files,
+    /// Whether a client signed in with an API key.
+    pub(super) signed_in: bool,
     /// Who wants to know about the sandbox before it has been tried out.
     pub(super) awaiting_sandbox: Vec<Reply>,
     /// Shared with each request that waits for MCP servers: they are counted by it.
@@ -91,6 +93,7 @@ impl Processor {
     /// A processor without connections and threads.
     #[must_use]
     pub fn new(facts: Facts, services: Services, drain_timeout: Option<std::time::Duration>) -> Self {
+        let signed_in = services.models.stored_key().read().is_some();
         Self {
             facts,
             services,
@@ -100,6 +103,7 @@ impl Processor {
             commands: Commands::default(),
             ending: Ending::new(drain_timeout),
             files: Files::default(),
+            signed_in,
             awaiting_sandbox: Vec::new(),
             mcp_requests: Arc::new(()),
             leaving: Vec::new(),

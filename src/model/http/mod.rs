@@ -15,9 +15,11 @@ use ureq::http::{HeaderMap, HeaderName, HeaderValue, Response};
 use ureq::{Agent, Body};
 
 use super::failure::{HttpFailure, HttpOutcome};
+use super::providers::OPENAI_KEY;
+use super::stored_key::StoredKey;
 use super::{Cancel, ModelClient, ModelError, ModelFailure, ModelRequest, ModelStream};
 use super::{chat, responses};
-use crate::config::{ProviderConfig, WireApi};
+use crate::config::{PROVIDER_OPENAI, ProviderConfig, WireApi};
 use crate::limits;
 use crate::obs::metrics::values::MODEL_RETRIES;
 use stream::HttpStream;
@@ -37,11 +39,69 @@ pub(super) struct HttpModel {
     query: Vec<(String, String)>,
     headers: HeaderMap,
     secrets: Secrets,
-    credentials_hint: String,
+    key: KeySource,
     request_retries: u32,
     stream_retries: u32,
     idle_timeout: Duration,
     context_window: Option<i64>,
+}
+
+/// Where the key comes from that goes along with each request.
+enum KeySource {
+    /// Among the headers; the text says where it was read.
+    Configured(String),
+    /// A client signs in with it, or does not.
+    SignIn {
+        stored: Arc<StoredKey>,
+        /// The provider's id.
+        id: String,
+        /// Nothing is to be had without a key.
+        needed: bool,
+    },
+}
+
+/// What one call sends and hides beside what all calls do.
+struct Credentials {
+    /// Goes along as `authorization`.
+    header: Option<HeaderValue>,
+    secrets: Secrets,
+    /// For the user, when the provider refuses.
+    hint: String,
+}
+
+impl KeySource {
+    /// The credentials of a call that begins now.
+    fn credentials(&self, secrets: &Secrets) -> Result<Credentials, ModelError> {
+        let without = |hint: String| Credentials { header: None, secrets: secrets.clone(), hint };
+        let (stored, id, needed) = match self {
+            Self::Configured(hint) => return Ok(without(hint.clone())),
+            Self::SignIn { stored, id, needed } => (stored, id, *needed),
+        };
+        let header = stored.read().and_then(|key| {
+            let mut header = HeaderValue::try_from(format!("Bearer {key}")).ok()?;
+            header.set_sensitive(true);
+            Some((header, key))
+        });
+        match header {
+            Some((header, key)) => Ok(Credentials {
+                header: Some(header),
+                secrets: secrets.with(key),
+                hint: "The key is the one of `account/login/start`.".to_owned(),
+            }),
+            None if needed => {
+                let text = format!(
+                    "the model provider `{id}` cannot be used: set the environment variable `{OPENAI_KEY}` \
+                     to its API key and start the server again, or sign in with an API key \
+                     (`account/login/start`)"
+                );
+                Err(ModelFailure::lasting(text, crate::proto::CodexErrorInfo::Unauthorized))
+            }
+            None => Ok(without(format!(
+                "No key was sent: [model_providers.{id}] has no `env_key`, and nobody has signed in with an \
+                 API key."
+            ))),
+        }
+    }
 }
 
 /// Texts that must not be shown.
@@ -54,6 +114,11 @@ impl Secrets {
 
     fn new(secrets: impl IntoIterator<Item = String>) -> Self {
         Self(secrets.into_iter().filter(|secret| secret.len() >= Self::CHARS_MIN).collect())
+    }
+
+    /// These and one more.
+    fn with(&self, secret: String) -> Self {
+        Self::new(self.0.iter().cloned().chain([secret]))
     }
 
     /// A provider may repeat what it was sent.
@@ -87,6 +152,7 @@ impl HttpModel {
         provider: &ProviderConfig,
         context_window: Option<i64>,
         env: &dyn Fn(&str) -> Option<String>,
+        stored_key: &Arc<StoredKey>,
     ) -> Result<Self, String> {
         let set = |what: &str| format!("the model provider `{id}` cannot be used: {what}");
         let Some(base_url) = &provider.base_url else {
@@ -136,6 +202,19 @@ impl HttpModel {
             add(name, value.trim(), &format!("the value of `{variable}`"))?;
             secrets.push(value.trim().to_owned());
         }
+        let key = match &provider.env_key {
+            Some(variable) => {
+                KeySource::Configured(format!("The key is read from the environment variable `{variable}`."))
+            }
+            None if headers.contains_key("authorization") => {
+                KeySource::Configured(format!("The key is a header of [model_providers.{id}]."))
+            }
+            None => KeySource::SignIn {
+                stored: Arc::clone(stored_key),
+                id: id.to_owned(),
+                needed: id == PROVIDER_OPENAI,
+            },
+        };
         let path = match provider.wire_api {
             WireApi::Responses => "responses",
             WireApi::Chat => "chat/completions",
@@ -150,10 +229,7 @@ impl HttpModel {
             query: provider.query_params.clone().into_iter().collect(),
             headers,
             secrets: Secrets::new(secrets),
-            credentials_hint: match &provider.env_key {
-                Some(variable) => format!("The key is read from the environment variable `{variable}`."),
-                None => format!("No key was sent: [model_providers.{id}] has no `env_key`."),
-            },
+            key,
             request_retries: provider.request_max_retries,
             stream_retries: provider.stream_max_retries,
             idle_timeout: provider.stream_idle_timeout,
@@ -165,6 +241,7 @@ impl HttpModel {
         &self,
         body: &[u8],
         traceparent: Option<&str>,
+        credentials: &Credentials,
         cancel: &Cancel,
     ) -> Result<Response<Body>, Refused> {
         if cancel.is_cancelled() {
@@ -177,6 +254,9 @@ impl HttpModel {
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }
+        if let Some(authorization) = &credentials.header {
+            request = request.header("authorization", authorization);
+        }
         if let Some(traceparent) = traceparent {
             request = request.header("traceparent", traceparent);
         }
@@ -184,17 +264,17 @@ impl HttpModel {
         match outcome {
             _ if cancel.is_cancelled() => Err(Refused::Cancelled),
             Ok(response) if response.status().is_success() => Ok(response),
-            Ok(response) => Err(self.refusal(response, cancel)),
+            Ok(response) => Err(self.refusal(response, credentials, cancel)),
             Err(error) => {
                 let text = format!("{}, url: {}", words_of(&error), self.shown_url);
                 let resend = !matches!(error, ureq::Error::BadUri(_) | ureq::Error::Http(_));
-                let failure = self.secrets.hide(ModelFailure::unreachable(&text));
+                let failure = credentials.secrets.hide(ModelFailure::unreachable(&text));
                 Err(Refused::Failed(HttpOutcome { failure, resend }))
             }
         }
     }
 
-    fn refusal(&self, response: Response<Body>, cancel: &Cancel) -> Refused {
+    fn refusal(&self, response: Response<Body>, credentials: &Credentials, cancel: &Cancel) -> Refused {
         let (head, body) = response.into_parts();
         let mut text = Vec::new();
         let mut body = body.into_reader().take(limits::MODEL_ERROR_BYTES as u64);
@@ -210,10 +290,10 @@ impl HttpModel {
             url: &self.shown_url,
             retry_after: retry::retry_after(&head.headers, UNIX_EPOCH + Duration::from_millis(now_ms)),
             should_retry: retry::should_retry(&head.headers),
-            credentials_hint: &self.credentials_hint,
+            credentials_hint: &credentials.hint,
         };
         let HttpOutcome { failure, resend } = failure.outcome();
-        Refused::Failed(HttpOutcome { failure: self.secrets.hide(failure), resend })
+        Refused::Failed(HttpOutcome { failure: credentials.secrets.hide(failure), resend })
     }
 
     /// Sends until there is an answer or the repetitions are used up.
@@ -221,13 +301,14 @@ impl HttpModel {
         &self,
         body: &[u8],
         request: &ModelRequest,
+        credentials: &Credentials,
         cancel: &Cancel,
     ) -> Result<Response<Body>, ModelError> {
         let mut retries = 0;
         let mut was_stale = false;
         loop {
             let HttpOutcome { failure, resend } =
-                match self.send(body, request.traceparent.as_deref(), cancel) {
+                match self.send(body, request.traceparent.as_deref(), credentials, cancel) {
                     Ok(response) => return Ok(response),
                     Err(Refused::Cancelled) => return Err(ModelError::Cancelled),
                     Err(Refused::Failed(outcome)) => outcome,
@@ -263,9 +344,10 @@ impl ModelClient for HttpModel {
             let text = format!("the request to the model could not be encoded: {error}");
             ModelFailure::last(text, crate::proto::CodexErrorInfo::InternalServerError)
         })?;
-        let response = self.answer(&body, request, cancel)?;
+        let credentials = self.key.credentials(&self.secrets)?;
+        let response = self.answer(&body, request, &credentials, cancel)?;
         let reader = response.into_body().into_reader();
-        Ok(Box::new(HttpStream::new(reader, decoder, self.idle_timeout, self.secrets.clone())))
+        Ok(Box::new(HttpStream::new(reader, decoder, self.idle_timeout, credentials.secrets)))
     }
 
     fn context_window(&self, _model: &str) -> Option<i64> {

@@ -10,12 +10,11 @@ use crate::model::{OFFLINE_MODEL, OFFLINE_PROVIDER};
 use crate::proto::{
     CollaborationModeListParams, CollaborationModeListResponse, ConfigReadParams, ConfigReadResponse,
     ConfigRequirementsReadResponse, ExperimentalFeatureListParams, ExperimentalFeatureListResponse,
-    GetAccountParams, GetAccountRateLimitsResponse, GetAccountResponse, HooksListEntry, HooksListParams,
-    HooksListResponse, InputModality, Model, ModelListParams, ModelListResponse, ModelProviderListParams,
-    ModelProviderListResponse, ModelProviderSummary, NoParams, PathError, PermissionProfileListParams,
-    PermissionProfileListResponse, PermissionProfileSummary, ProviderSettings, RateLimitSnapshot,
-    ReasoningEffort, ReasoningEffortOption, SandboxMode, SkillMetadata, SkillScope, SkillsListEntry,
-    SkillsListParams, SkillsListResponse,
+    GetAccountRateLimitsResponse, HooksListEntry, HooksListParams, HooksListResponse, InputModality, Model,
+    ModelListParams, ModelListResponse, ModelProviderListParams, ModelProviderListResponse,
+    ModelProviderSummary, NoParams, PathError, PermissionProfileListParams, PermissionProfileListResponse,
+    PermissionProfileSummary, ProviderSettings, RateLimitSnapshot, ReasoningEffort, ReasoningEffortOption,
+    SandboxMode, SkillMetadata, SkillScope, SkillsListEntry, SkillsListParams, SkillsListResponse,
 };
 use crate::rpc::{Reply, RpcError};
 
@@ -25,15 +24,6 @@ pub(super) const PROFILES: &[(&str, SandboxMode)] = &[
     (":workspace", SandboxMode::WorkspaceWrite),
     (":danger-full-access", SandboxMode::DangerFullAccess),
 ];
-
-/// `account/read`: there is no account, and none is needed.
-pub(in crate::server) fn account(
-    _: &mut Processor,
-    _: Caller,
-    _: GetAccountParams,
-) -> Result<GetAccountResponse, RpcError> {
-    Ok(GetAccountResponse::default())
-}
 
 /// `account/rateLimits/read`: nobody limits. The reference takes any parameters here, and so do we.
 pub(in crate::server) fn rate_limits(

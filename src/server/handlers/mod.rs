@@ -1,5 +1,6 @@
 //! The methods by family. A handler checks, changes the processor's state, and answers; it knows no socket.
 
+pub(super) mod account;
 pub(super) mod catalog;
 pub(super) mod command_exec;
 mod command_input;
