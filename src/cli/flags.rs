@@ -209,6 +209,7 @@ const CLIENT: &[Topic] = &[Topic::Proxy, Topic::Status];
 const STATUS: &[Topic] = &[Topic::Status];
 const PRUNE: &[Topic] = &[Topic::Prune];
 const AGENT: &[Topic] = &[Topic::Serve, Topic::Exec];
+const HOMED: &[Topic] = &[Topic::Serve, Topic::Exec, Topic::Proxy, Topic::Status, Topic::Prune];
 
 /// Every flag there is. If a flag is given twice, the later one counts; `-c` collects.
 pub const FLAGS: &[Flag] = &[
@@ -359,7 +360,7 @@ pub const FLAGS: &[Flag] = &[
             Ok(())
         }),
         help: "folder of config.toml and of the server's data; else $APP_SERVER_HOME, $CODEX_HOME, ~/.codex",
-        commands: Topic::ALL,
+        commands: HOMED,
         group: Group::Configuration,
     },
     Flag {

@@ -43,7 +43,9 @@ fn about(topic: Topic) -> &'static str {
              app-server exec PROMPT [FLAGS]            run one turn and print the answer\n  \
              app-server proxy URL [FLAGS]              bridge stdio to a running server\n  \
              app-server status URL [FLAGS]             tell how a running server is\n  \
-             app-server prune FLAGS                    remove old threads from the store\n\n\
+             app-server prune FLAGS                    remove old threads from the store\n  \
+             app-server completions SHELL              print completions for bash, zsh or fish\n  \
+             app-server man                            print the man page\n\n\
              `app-server exec --help` and so on tell more.\n\
              Exit codes: 0 done, 1 failed, 2 the command line was not understood.\n"
         }
@@ -61,6 +63,16 @@ fn about(topic: Topic) -> &'static str {
             "app-server prune: removes old threads from the store and says which\n\n\
              Usage:\n  app-server prune --older-than AGE [--max-bytes SIZE] [--dry-run] [FLAGS]\n\n\
              Works beside running servers: threads that one of them has open stay.\n"
+        }
+        Topic::Completions => {
+            "app-server completions: prints completions for a shell\n\n\
+             Usage:\n  app-server completions bash|zsh|fish\n\n\
+             Bash reads them from ~/.local/share/bash-completion/completions/app-server, fish from\n\
+             ~/.config/fish/completions/app-server.fish, zsh from a file _app-server in its fpath.\n"
+        }
+        Topic::Man => {
+            "app-server man: prints the man page\n\n\
+             Usage:\n  app-server man | man -l -\n"
         }
         Topic::Proxy => {
             "app-server proxy: bridges stdio to a running server, one JSON message a line\n\n\

@@ -4,8 +4,10 @@
 //! not stdin, and it knows nothing of what a listen URL or a token file has to look like; whoever uses a
 //! value checks it.
 
+mod completions;
 mod flags;
 mod help;
+mod man;
 mod near;
 mod parse;
 
@@ -15,8 +17,10 @@ use std::time::Duration;
 use crate::config;
 use crate::config::net::auth::AuthFlags;
 
+pub use completions::completions;
 pub use flags::{FLAGS, Flag, Group};
 pub use help::help;
+pub use man::man;
 pub use parse::parse;
 
 /// A subcommand; also the topic of its help text.
@@ -32,11 +36,23 @@ pub enum Topic {
     Status,
     /// `app-server prune`.
     Prune,
+    /// `app-server completions`.
+    Completions,
+    /// `app-server man`.
+    Man,
 }
 
 impl Topic {
     /// Every subcommand, in the order of the help text.
-    pub const ALL: &'static [Self] = &[Self::Serve, Self::Exec, Self::Proxy, Self::Status, Self::Prune];
+    pub const ALL: &'static [Self] = &[
+        Self::Serve,
+        Self::Exec,
+        Self::Proxy,
+        Self::Status,
+        Self::Prune,
+        Self::Completions,
+        Self::Man,
+    ];
 
     /// The word on the command line.
     #[must_use]
@@ -47,6 +63,22 @@ impl Topic {
             Self::Proxy => "proxy",
             Self::Status => "status",
             Self::Prune => "prune",
+            Self::Completions => "completions",
+            Self::Man => "man",
+        }
+    }
+
+    /// What it does, in a few words.
+    #[must_use]
+    pub fn about(self) -> &'static str {
+        match self {
+            Self::Serve => "serve; on stdio unless --listen says otherwise",
+            Self::Exec => "run one turn and print the answer",
+            Self::Proxy => "bridge stdio to a running server",
+            Self::Status => "tell how a running server is",
+            Self::Prune => "remove old threads from the store",
+            Self::Completions => "print completions for a shell",
+            Self::Man => "print the man page",
         }
     }
 }
@@ -64,10 +96,40 @@ pub enum Command {
     Status(StatusArgs),
     /// Remove old threads.
     Prune(PruneArgs),
+    /// Print completions for a shell; see [`completions()`].
+    Completions(Shell),
+    /// Print the man page; see [`man()`].
+    Man,
     /// Print a help text; see [`help()`].
     Help(Topic),
     /// Print the version.
     Version,
+}
+
+/// A shell that completions are made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shell {
+    /// Bash 4 or newer.
+    Bash,
+    /// Z shell.
+    Zsh,
+    /// Fish.
+    Fish,
+}
+
+impl Shell {
+    /// Every shell.
+    pub const ALL: &'static [Self] = &[Self::Bash, Self::Zsh, Self::Fish];
+
+    /// The word on the command line.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Bash => "bash",
+            Self::Zsh => "zsh",
+            Self::Fish => "fish",
+        }
+    }
 }
 
 /// Arguments of `serve`.

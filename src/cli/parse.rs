@@ -6,7 +6,7 @@ use lexopt::{Arg, Parser};
 
 use super::flags::{Draft, FLAGS, Flag, Given, Takes, Wants};
 use super::near::nearest;
-use super::{Command, ExecArgs, Prompt, ProxyArgs, PruneArgs, ServeArgs, StatusArgs, Topic};
+use super::{Command, ExecArgs, Prompt, ProxyArgs, PruneArgs, ServeArgs, Shell, StatusArgs, Topic};
 use crate::error::StartError;
 
 /// The word that a drop-in for `codex app-server …` has to accept before everything else.
@@ -107,6 +107,15 @@ fn command(topic: Topic, operand: Option<String>, mut draft: Draft) -> Result<Co
             dry_run: draft.dry_run,
             config: draft.config(),
         })),
+        Topic::Completions => {
+            let shells: Vec<_> = Shell::ALL.iter().map(|shell| shell.word()).collect();
+            let named = Shell::ALL.iter().find(|shell| Some(shell.word()) == operand.as_deref());
+            named
+                .copied()
+                .map(Command::Completions)
+                .ok_or_else(|| usage(format!("completions: name the shell, one of {}", shells.join(", "))))
+        }
+        Topic::Man => Ok(Command::Man),
     }
 }
 
@@ -153,7 +162,9 @@ impl Words {
                 self.topic = Some(find_topic(&word)?);
                 Ok(())
             }
-            Some(Topic::Exec | Topic::Proxy | Topic::Status) if self.operand.is_none() => {
+            Some(Topic::Exec | Topic::Proxy | Topic::Status | Topic::Completions)
+                if self.operand.is_none() =>
+            {
                 self.operand = Some(word);
                 Ok(())
             }

@@ -35,6 +35,8 @@ pub fn run(command: Command) -> Result<Exit, StartError> {
         Command::Proxy(args) => bridge(&args),
         Command::Status(args) => status::status(&args),
         Command::Prune(args) => prune::prune(&args),
+        Command::Completions(shell) => print(&crate::cli::completions(shell)),
+        Command::Man => print(&crate::cli::man(crate::server::VERSION)),
         Command::Help(topic) => print(&crate::cli::help(topic)),
         Command::Version => print(&format!("app-server {}\n", crate::server::VERSION)),
     }
