@@ -44,15 +44,8 @@ pub enum Topic {
 
 impl Topic {
     /// Every subcommand, in the order of the help text.
-    pub const ALL: &'static [Self] = &[
-        Self::Serve,
-        Self::Exec,
-        Self::Proxy,
-        Self::Status,
-        Self::Prune,
-        Self::Completions,
-        Self::Man,
-    ];
+    pub const ALL: &'static [Self] =
+        &[Self::Serve, Self::Exec, Self::Proxy, Self::Status, Self::Prune, Self::Completions, Self::Man];
 
     /// The word on the command line.
     #[must_use]

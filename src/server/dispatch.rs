@@ -11,8 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::handlers::{
     account, catalog, command_exec, diagnostics, fs, initialize, mcp, process, search, thread_family,
     thread_goal, thread_inject, thread_keep, thread_life, thread_lists, thread_queue, thread_search,
-    thread_settings,
-    thread_work, turns, watch,
+    thread_settings, thread_work, turns, watch,
 };
 use super::processor::Processor;
 use crate::net::ConnectionId;

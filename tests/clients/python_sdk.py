@@ -147,6 +147,21 @@ def inputs(binary: str, home: str) -> None:
         check("an ExternalMessage runs a turn", told.final_response is not None, told)
 
 
+def account(binary: str, home: str) -> None:
+    kept = pathlib.Path(home, "app-server", "api-key")
+    with Codex(config(binary, home)) as codex:
+        codex.login_api_key("sk-of-the-check")
+        signed_in = codex.account().account
+        check("login_api_key() signs in", signed_in is not None and signed_in.root.type == "apiKey", signed_in)
+        check("the key's file is the user's alone", kept.stat().st_mode & 0o777 == 0o600)
+        with raises("login_chatgpt() is refused and says so", InvalidRequestError, "not supported here"):
+            codex.login_chatgpt()
+        with raises("login_chatgpt_device_code() as well", InvalidRequestError, "not supported here"):
+            codex.login_chatgpt_device_code()
+        codex.logout()
+        check("logout() forgets the key", codex.account().account is None and not kept.exists())
+
+
 def goals(binary: str, home: str) -> None:
     with Codex(config(binary, home)) as codex:
         thread = codex.thread_start(cwd=home)
@@ -231,6 +246,7 @@ def main() -> None:
         second_process(binary, home, thread_id, said)
         threads(binary, home, thread_id)
         inputs(binary, home)
+        account(binary, home)
         goals(binary, home)
         errors(binary, home)
         asyncio.run(asynchronous(binary, home))

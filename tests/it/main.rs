@@ -1,5 +1,6 @@
 //! Integration tests: they speak the protocol to the real binary.
 
+mod account;
 mod agenda;
 mod asking;
 mod asking_end;
@@ -25,8 +26,10 @@ mod lists;
 mod mcp;
 mod mcp_http;
 mod mcp_server;
+mod methods_table;
 mod model_http;
 mod observing;
+mod packaging;
 mod pipe;
 mod proto_wire;
 mod providers;
