@@ -1,11 +1,14 @@
 //! Commands for clients.
 
+use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::Outcome;
-use crate::clock::{micros, millis, now};
+use crate::clock::{in_background, micros, millis, now};
 use crate::link::{Link, Missing, is_event};
 use crate::peer::Stage;
 use crate::stats::{Figure, p50_p99};
@@ -52,7 +55,50 @@ fn times(count: usize, mut run: impl FnMut() -> Result<(), Missing>) -> Result<f
 
 /// Much output.
 pub(crate) fn output(stage: &Stage<'_>) -> Outcome {
-    let bytes = stage.args.scaled(/*many*/ 100_000_000);
+    stream(stage, stage.args.scaled(/*many*/ 100_000_000))
+}
+
+/// Ten times as much.
+pub(crate) fn output_1gb(stage: &Stage<'_>) -> Outcome {
+    stream(stage, stage.args.scaled(/*many*/ 1_000_000_000))
+}
+
+/// Bytes of one piece of output in [`encode_only`]: what a server reads at once.
+const PIECE: usize = 64 * 1024;
+
+/// What encoding alone takes: the same output from memory, as base64 in JSON in frames, by the same libraries
+/// to the same reader over a socket, without a command, a pipe and a server. In MB a second.
+fn encode_only(bytes: usize) -> Result<f64, Missing> {
+    let failed = |error: &dyn std::fmt::Display| format!("the bare figure: {error}");
+    let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| failed(&error))?;
+    let address = listener.local_addr().map_err(|error| failed(&error))?.to_string();
+    in_background(move || {
+        let Ok((stream, _)) = listener.accept() else { return };
+        let _ = stream.set_nodelay(true);
+        let Ok(mut socket) = tungstenite::accept(stream) else { return };
+        let (piece, mut left) = (vec![0; PIECE], bytes);
+        while left > 0 {
+            let now = &piece[..left.min(PIECE)];
+            let params = json!({
+                "processId": "flood", "stream": "stdout", "deltaBase64": STANDARD.encode(now), "capReached": false,
+            });
+            let message = json!({"method": "command/exec/outputDelta", "params": params}).to_string();
+            if socket.write(tungstenite::Message::text(message)).is_err() {
+                return;
+            }
+            left -= now.len();
+        }
+        let _ = socket.send(tungstenite::Message::text("{\"id\":1,\"result\":{}}"));
+        // Until the other side goes.
+        while socket.read().is_ok() {}
+    });
+    let mut link = Link::connect(&address)?;
+    let started = now();
+    link.answer()?;
+    Ok(bytes as f64 / 1e6 / started.elapsed().as_secs_f64())
+}
+
+fn stream(stage: &Stage<'_>, bytes: usize) -> Outcome {
     let home = stage.home()?;
     let server = stage.listening(&home)?;
     let mut link = server.client()?;
@@ -80,8 +126,10 @@ pub(crate) fn output(stage: &Stage<'_>) -> Outcome {
     if encoded < bytes / 3 * 4 {
         return Err(format!("{encoded} bytes of messages cannot hold {bytes} bytes of output"));
     }
+    let rate = bytes as f64 / 1e6 / seconds;
     Ok(vec![
-        Figure::rate("output", "MB/s", bytes as f64 / 1e6 / seconds),
+        Figure::rate("output", "MB/s", rate),
+        Figure::cost("time, to that of encoding alone", "x", encode_only(bytes)? / rate),
         Figure::cost("CPU a MB", "ms", (server.cpu() - cpu) * 1e9 / bytes as f64),
         Figure::cost("peak of memory above idle", "MiB", (server.peak_rss_kib() - rss) / 1024.0),
     ])

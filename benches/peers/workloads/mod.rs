@@ -64,6 +64,7 @@ pub(crate) const ALL: &[Workload] = &[
     .at_most(/*rounds*/ 2),
     Workload::new("exec", "command/exec of `true`, over WebSocket", commands::exec),
     Workload::new("output", "command/exec that streams 100 MB, over WebSocket", commands::output),
+    Workload::new("output-1gb", "the same with 1 GB", commands::output_1gb).at_most(/*rounds*/ 2),
     Workload::new("echo", "a byte typed into a PTY until it comes back", commands::echo),
     Workload::new("idle-100", "100 idle connections", connections::idle_100).at_most(/*rounds*/ 3),
     Workload::new("idle-1000", "1,000 idle connections", connections::idle_1000).at_most(/*rounds*/ 3),
