@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::limit::ResourceLimit;
 use crate::sandbox::SandboxError;
 use crate::sys::child::ChildEnd;
 
@@ -10,7 +11,7 @@ const TIMED_OUT_CODE: i32 = 124;
 /// The exit code of a command that was killed: 128 and the number of KILL, as shells have it.
 const KILLED_CODE: i32 = 137;
 /// What is added to a signal's number to make an exit code.
-const SIGNAL_BASE: i32 = 128;
+pub(super) const SIGNAL_BASE: i32 = 128;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,16 +36,8 @@ pub enum EndCause {
     TimedOut,
     /// It was killed on demand: [`super::Running::kill`], a drop, the server's end.
     Killed,
-    /// It used more than it may, as far as that can be seen from outside.
+    /// It used more than it may, as far as that shows.
     Limit(ResourceLimit),
-}
-
-/// A limit whose hit can be seen from outside. The others make a system call of the command fail, and what it
-/// does then is its own business.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ResourceLimit {
-    /// Seconds of processor time.
-    CpuSeconds,
 }
 
 /// Why a command did not start.
@@ -53,6 +46,14 @@ pub enum SpawnError {
     /// The operating system refused: no such program, no such folder, not executable, out of resources.
     #[error("{}", .0)]
     Os(#[from] io::Error),
+    /// A limit of its own keeps it from starting.
+    #[error("the limit `app_server.command_limits.{}` keeps it from starting: {source}", limit.key())]
+    Limit {
+        /// Which.
+        limit: ResourceLimit,
+        /// The operating system's refusal.
+        source: io::Error,
+    },
     /// The sandbox that was asked for cannot be enforced here.
     #[error("{0}")]
     Sandbox(#[from] SandboxError),
@@ -75,17 +76,20 @@ impl ExitOutcome {
     pub(super) fn new(
         end: ChildEnd,
         kill: Option<KillReason>,
-        has_cpu_limit: bool,
+        limit: Option<ResourceLimit>,
         drain_timed_out: bool,
     ) -> Self {
         let own = match end {
             ChildEnd::Code(code) => code,
             ChildEnd::Signal(signal) => SIGNAL_BASE + signal,
         };
-        let is_cpu = has_cpu_limit && own == SIGNAL_BASE + libc::SIGXCPU;
+        // Words may be about anything once it was killed; the signal is not.
+        let limit = limit.filter(|limit| kill.is_none() || *limit == ResourceLimit::CpuSeconds);
+        if let Some(limit) = limit.filter(|_| kill != Some(KillReason::TimedOut)) {
+            return Self { code: own, cause: EndCause::Limit(limit), drain_timed_out };
+        }
         let (code, cause) = match (kill, end) {
             (Some(KillReason::TimedOut), _) => (TIMED_OUT_CODE, EndCause::TimedOut),
-            _ if is_cpu => (own, EndCause::Limit(ResourceLimit::CpuSeconds)),
             // It may have gone at the first, polite signal; for whoever wanted it gone that is the same.
             (Some(KillReason::Demanded), ChildEnd::Signal(_)) => (KILLED_CODE, EndCause::Killed),
             (Some(KillReason::Demanded), ChildEnd::Code(_)) => (own, EndCause::Killed),
@@ -98,13 +102,16 @@ impl ExitOutcome {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ResourceLimits;
+    use super::super::limit::LimitWatch;
     use super::*;
 
     #[test]
     fn codes_are_those_of_shells() {
         let outcome = |end, kill| {
-            let outcome =
-                ExitOutcome::new(end, kill, /*has_cpu_limit*/ true, /*drain_timed_out*/ false);
+            let set = ResourceLimits { cpu_secs: Some(1), ..ResourceLimits::default() };
+            let limit = LimitWatch::new(set).hit(end);
+            let outcome = ExitOutcome::new(end, kill, limit, /*drain_timed_out*/ false);
             (outcome.code, outcome.cause)
         };
         assert_eq!(outcome(ChildEnd::Code(3), None), (3, EndCause::Exited));

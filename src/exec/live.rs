@@ -9,15 +9,16 @@ use rustix::process::{Pid, Signal};
 
 use super::command::{CommandId, CommandRef};
 use super::end::KillReason;
+use super::limit::LimitWatch;
 use super::running::StdinError;
-use super::{Ending, ExitOutcome, OutputSink, Stream};
+use super::{Ending, ExitOutcome, OutputSink, ResourceLimits, Stream};
 use crate::limits;
 use crate::sys::child::{self, Child, ChildEnd, EndWatch};
 use crate::sys::poller::{Interest, Poller};
 
 /// Reads of one output in a row after the command's end, when there is nothing left to be fair to but the
 /// other commands: what a pipe holds, and then some.
-const READS_AFTER_END: usize = 4;
+const READS_AFTER_END: usize = limits::COMMAND_PIPE_BYTES / limits::COMMAND_READ_BYTES + 1;
 /// Writes into one input in a row.
 const WRITES_IN_A_ROW: usize = 16;
 
@@ -31,7 +32,7 @@ pub(super) struct Live {
     sink: Box<dyn OutputSink>,
     /// How it ended, and why it had to, if it had to by then.
     end: Option<(ChildEnd, Option<KillReason>)>,
-    has_cpu_limit: bool,
+    limit: LimitWatch,
 }
 
 struct Output {
@@ -40,6 +41,8 @@ struct Output {
     is_watched: bool,
     /// Bytes read after the command's end.
     after_end: usize,
+    /// It has once filled a read, and its pipe was widened.
+    is_wide: bool,
 }
 
 struct Input {
@@ -91,9 +94,15 @@ impl Live {
         command: CommandRef,
         child: Child,
         sink: Box<dyn OutputSink>,
-        has_cpu_limit: bool,
+        limits: ResourceLimits,
     ) -> Self {
-        let output = |stream, descriptor| Output { stream, descriptor, is_watched: false, after_end: 0 };
+        let output = |stream, descriptor| Output {
+            stream,
+            descriptor,
+            is_watched: false,
+            after_end: 0,
+            is_wide: false,
+        };
         Self {
             command,
             pid: child.pid,
@@ -105,7 +114,7 @@ impl Live {
             input: child.stdin.map(|descriptor| Input { descriptor, is_watched: false }),
             sink,
             end: None,
-            has_cpu_limit,
+            limit: LimitWatch::new(limits),
         }
     }
 
@@ -216,6 +225,10 @@ impl Live {
                     if self.end.is_some() {
                         output.after_end += count;
                     }
+                    if count == limits::COMMAND_READ_BYTES && !std::mem::replace(&mut output.is_wide, true) {
+                        child::widen(&output.descriptor, limits::COMMAND_PIPE_BYTES);
+                    }
+                    self.limit.hear(&buffer[..count]);
                     self.sink.output(stream, &buffer[..count]);
                 }
                 Err(Errno::INTR) => {}
@@ -302,10 +315,11 @@ impl Live {
         // What has left the group: a daemon, or on a terminal the jobs of a shell.
         self.command.hub.sweep_after(self.pid);
         // The descriptors are closed before anybody hears of the end.
-        let Self { sink, end, has_cpu_limit, outputs, input, end_watch, .. } = self;
+        let Self { sink, end, limit, outputs, input, end_watch, .. } = self;
         drop((outputs, input, end_watch));
         if let (Some((end, kill)), true) = (end, is_well) {
-            sink.ended(Ending::Exited(ExitOutcome::new(end, kill, has_cpu_limit, drain_timed_out)));
+            let outcome = ExitOutcome::new(end, kill, limit.hit(end), drain_timed_out);
+            sink.ended(Ending::Exited(outcome));
         }
     }
 }

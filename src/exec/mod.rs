@@ -14,13 +14,15 @@ mod command;
 mod confine;
 mod end;
 mod io_worker;
+mod limit;
 mod live;
 mod running;
 mod sink;
 mod spawner;
 mod spec;
 
-pub use end::{EndCause, ExitOutcome, ResourceLimit, SpawnError};
+pub use end::{EndCause, ExitOutcome, SpawnError};
+pub use limit::ResourceLimit;
 pub use running::{ResizeError, Running, StdinError, Written};
 pub use sink::{Ending, OutputSink, SinkWaker, Stream};
 pub use spawner::{Executor, Refusal, Spawner};

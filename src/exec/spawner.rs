@@ -16,7 +16,7 @@ use super::confine;
 use super::end::KillReason;
 use super::io_worker::{self, Post};
 use super::live::Live;
-use super::{CommandSpec, Ending, OutputSink, Running, SinkWaker, SpawnError};
+use super::{CommandSpec, Ending, OutputSink, ResourceLimit, Running, SinkWaker, SpawnError};
 use crate::limits;
 use crate::obs::metrics::values::{COMMANDS_RUNNING, COMMANDS_STARTED};
 use crate::sandbox::{SandboxError, SharedSandbox};
@@ -338,7 +338,13 @@ impl Job {
         let size = self.command.lock().size;
         let hub = &self.command.hub;
         let mark = hub.lineage.mark(self.command.id as u32);
-        confine::start(&self.spec, size, mark, &hub.sandbox)
+        confine::start(&self.spec, size, mark, &hub.sandbox).map_err(|error| match error {
+            SpawnError::Os(source) => match ResourceLimit::behind(&source, &self.spec.limits) {
+                Some(limit) => SpawnError::Limit { limit, source },
+                None => SpawnError::Os(source),
+            },
+            other => other,
+        })
     }
 
     /// The command runs: from here on the io worker has it.
@@ -367,8 +373,7 @@ impl Job {
             command.kill_now();
         }
         self.sink.started(SinkWaker(Arc::clone(command)));
-        let has_cpu_limit = self.spec.limits.cpu_secs.is_some();
-        let live = Live::new(self.command, child, self.sink, has_cpu_limit);
+        let live = Live::new(self.command, child, self.sink, self.spec.limits);
         hub.post(Post::Adopt(Box::new(live)));
     }
 

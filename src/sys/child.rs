@@ -26,6 +26,7 @@ use rustix::termios::{Winsize, tcsetwinsize};
 
 pub use end::{ChildEnd, EndWatch, has_ended, reap, wait_for_end};
 use streams::Ends;
+pub use streams::widen;
 
 use super::lineage::{self, Mark};
 use super::rlimit;

@@ -157,6 +157,20 @@ fn limits_of_a_command_come_from_the_configuration() {
         (&json!(152), &json!("cpu_secs")),
         "killed by SIGXCPU, and it says so"
     );
+    // The other limits show in what the command says, if it fails.
+    let files = "i=3; while [ $i -lt 99 ]; do eval \"exec $i</dev/null\" || exit 1; i=$((i+1)); done";
+    let bash = |script: &str| json!({ "command": ["bash", "-c", script] });
+    for (command, key) in [
+        (bash(files), "open_files"),
+        (
+            json!({ "command": ["dd", "if=/dev/zero", "of=/dev/null", "bs=900M", "count=1"] }),
+            "address_space_bytes",
+        ),
+        (sh("echo Cannot allocate memory"), ""),
+    ] {
+        let answer = client.ok("command/exec", command);
+        assert_eq!(answer["limitReached"].as_str().unwrap_or_default(), key, "{answer}");
+    }
     server.stop_or_close(client);
 }
 

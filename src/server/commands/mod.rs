@@ -4,6 +4,7 @@
 //! is told of the end; a connection that goes away takes its commands with it.
 
 mod credit;
+mod delta;
 mod sink;
 
 use std::collections::HashMap;

@@ -6,18 +6,16 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::{Family, Name, OutputCredit, Told};
+use super::{Family, Name, OutputCredit, Told, delta};
 use crate::agent::Encoded;
 use crate::clock::Clock;
-use crate::exec::{EndCause, Ending, ExitOutcome, OutputSink, ResourceLimit, SinkWaker, SpawnError, Stream};
+use crate::exec::{EndCause, Ending, ExitOutcome, OutputSink, SinkWaker, SpawnError, Stream};
 use crate::limits;
 use crate::net::ConnectionId;
 use crate::proto::{
-    CommandExecOutputDelta, CommandExecResponse, EmptyResponse, Notification, OutputStream, ProcessExited,
+    CommandExecOutputDelta, CommandExecResponse, EmptyResponse, Notification, ProcessExited,
     ProcessOutputDelta,
 };
 use crate::queue::Outbox;
@@ -217,7 +215,7 @@ impl ClientSink {
 
     fn ended_with(&mut self, family: Family, outcome: ExitOutcome) -> Told {
         let limit = match outcome.cause {
-            EndCause::Limit(ResourceLimit::CpuSeconds) => Some("cpu_secs"),
+            EndCause::Limit(limit) => Some(limit.key()),
             _ => None,
         };
         match family {
@@ -289,9 +287,9 @@ impl OutputSink for ClientSink {
         match &mut self.output {
             Output::Streamed { is_wanted: false, .. } => {}
             Output::Streamed { family, id, outbox, credit, is_wanted: true } => {
-                let delta = delta(*family, id, stream, bytes, cap_reached, &self.clock);
-                if let Some(delta) = delta {
-                    outbox.push(credit.charge(delta.message));
+                let now_ms = self.clock.wall_ms();
+                if let Some(message) = delta::encode(*family, id, stream, bytes, cap_reached, now_ms) {
+                    outbox.push(credit.charge(message));
                 }
             }
             Output::Kept { overflow: Some(_), .. } => {}
@@ -320,30 +318,5 @@ impl OutputSink for ClientSink {
         events.tell(Event::Then(Box::new(move |processor| {
             processor.on_command_end(connection, &name, told);
         })));
-    }
-}
-
-fn delta(
-    family: Family,
-    id: &str,
-    stream: Stream,
-    bytes: &[u8],
-    cap_reached: bool,
-    clock: &Clock,
-) -> Option<Encoded> {
-    let stream = match stream {
-        Stream::Stdout => OutputStream::Stdout,
-        Stream::Stderr => OutputStream::Stderr,
-    };
-    let (delta_base64, now_ms) = (&*STANDARD.encode(bytes), clock.wall_ms());
-    match family {
-        Family::Exec => Encoded::new(
-            &CommandExecOutputDelta { process_id: id, stream, delta_base64, cap_reached },
-            now_ms,
-        ),
-        Family::Process => Encoded::new(
-            &ProcessOutputDelta { process_handle: id, stream, delta_base64, cap_reached },
-            now_ms,
-        ),
     }
 }

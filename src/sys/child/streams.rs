@@ -85,3 +85,12 @@ fn open_terminal() -> io::Result<(OwnedFd, OwnedFd)> {
         rustix::fs::open(name.as_c_str(), OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
     Ok((ours, theirs))
 }
+
+/// Lets a pipe hold this many bytes, so that both of its ends are woken less often. A terminal stays as it
+/// is, and so does a pipe for which the system has no room.
+pub fn widen(output: &OwnedFd, bytes: usize) {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::pipe::fcntl_setpipe_size(output, bytes);
+    #[cfg(not(target_os = "linux"))]
+    let _ = (output, bytes);
+}
