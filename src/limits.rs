@@ -103,6 +103,9 @@ pub const LOG_LINE_BYTES_MAX: usize = 8 * KIB;
 
 // ---- admission ----
 
+/// Bytes of a command line that is looked at for what it does; a longer one is shown as unknown.
+pub const COMMAND_ACTIONS_SCRIPT_BYTES_MAX: usize = 16 * 1024;
+
 /// Open network connections, counting those in the handshake. Above it: 503 with `retry-after`.
 pub const CONNECTIONS_MAX: usize = 10_000;
 /// Turns running at once in the process. Above it `turn/start` is answered -32001.

@@ -3,6 +3,7 @@
 //! It knows the model, the store and the protocol's items, and no connection: what happens in a turn is
 //! told as [`TurnEvent`]s, in order, to whoever started it. Each running turn has a worker of its own.
 
+mod actions;
 mod approvals;
 mod ask;
 mod command_rules;

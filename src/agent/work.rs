@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::actions;
 use super::engine::Engine;
 use super::stop::Stop;
 use super::terminals::{NewCommand, shell};
@@ -13,8 +14,8 @@ use super::tools::{begin_command, shown, user_command};
 use crate::limits;
 use crate::model::{InputItem, Role};
 use crate::proto::{
-    CommandAction, CommandExecutionItem, CommandExecutionSource, CommandExecutionStatus, ItemBody,
-    ReviewModeItem, ThreadItem, UserInput,
+    CommandExecutionItem, CommandExecutionSource, CommandExecutionStatus, ItemBody, ReviewModeItem,
+    ThreadItem, UserInput,
 };
 
 /// What a turn is for.
@@ -51,7 +52,7 @@ impl Engine {
             process_id: None,
             source: CommandExecutionSource::UserShell,
             status: CommandExecutionStatus::InProgress,
-            command_actions: vec![CommandAction::Unknown { command: command.to_owned() }],
+            command_actions: actions::of(command, &cwd),
             aggregated_output: None,
             exit_code: None,
             duration_ms: None,

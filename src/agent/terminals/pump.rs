@@ -173,7 +173,8 @@ impl Pump<'_> {
             } else {
                 CommandExecutionStatus::Failed
             },
-            aggregated_output: Some(self.kept.text()),
+            // As the reference: nothing at all for a command that said nothing.
+            aggregated_output: Some(self.kept.text()).filter(|text| !text.is_empty()),
             exit_code: Some(code),
             duration_ms: Some((self.shared.teller.now_ms() - self.started_at_ms).max(0)),
             ..self.shared.item.clone()

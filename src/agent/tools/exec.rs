@@ -10,6 +10,7 @@ use tracing::{Span, field};
 
 use super::report::{self, Report};
 use super::{Tool, ToolContext, ToolOutput, apply_patch, arguments, permit};
+use crate::agent::actions;
 use crate::agent::stop::Stop;
 use crate::agent::terminals::{NewCommand, Session, shell};
 use crate::exec::{CommandSpec, StdinError, TerminalSize};
@@ -18,8 +19,7 @@ use crate::model::{ToolCall, ToolSpec};
 use crate::obs::trace::Context;
 use crate::patch::heredoc;
 use crate::proto::{
-    CommandAction, CommandExecutionItem, CommandExecutionSource, CommandExecutionStatus, SandboxPolicy,
-    TerminalInteraction,
+    CommandExecutionItem, CommandExecutionSource, CommandExecutionStatus, SandboxPolicy, TerminalInteraction,
 };
 
 pub(super) struct ExecCommand;
@@ -152,7 +152,7 @@ fn run(call: &ToolCall, wanted: &Arguments, cwd: &Path, context: &ToolContext) -
         process_id: None,
         source: CommandExecutionSource::Agent,
         status: CommandExecutionStatus::InProgress,
-        command_actions: vec![CommandAction::Unknown { command: wanted.cmd.clone() }],
+        command_actions: actions::of(&wanted.cmd, cwd),
         aggregated_output: None,
         exit_code: None,
         duration_ms: None,
@@ -300,14 +300,8 @@ pub(in crate::agent) fn shown(shell: &Path, flag: &str, script: &str) -> String 
 
 /// A word as a shell takes it for one.
 fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./=:@%+,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    if word.contains('\'') && !word.contains(['"', '$', '`', '\\', '!']) {
-        return format!("\"{word}\"");
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
+    // A word with a NUL cannot be one; it is shown all the same.
+    shlex::try_quote(word).map_or_else(|_| word.to_owned(), std::borrow::Cow::into_owned)
 }
 
 #[derive(Deserialize)]
@@ -399,7 +393,7 @@ mod tests {
         assert_eq!(shown(bash, "-lc", "cat"), "/bin/bash -lc cat");
         assert_eq!(shown(bash, "-lc", "echo two"), "/bin/bash -lc 'echo two'");
         assert_eq!(shown(bash, "-c", "echo 'a b'"), "/bin/bash -c \"echo 'a b'\"");
-        assert_eq!(shown(bash, "-c", "echo '$a'"), r"/bin/bash -c 'echo '\''$a'\'''");
+        assert_eq!(shown(bash, "-c", "echo '$a'"), r#"/bin/bash -c "echo '"'$a'"'""#);
         assert_eq!(shown(bash, "-c", ""), "/bin/bash -c ''");
     }
 }
