@@ -133,7 +133,7 @@ impl Processor {
         });
     }
 
-    /// Counts a turn's end: what the goal has cost, and that there is something to read. Before anybody is
+    /// Counts a turn's end: what the goal has cost. Before anybody is
     /// told of the end.
     pub(super) fn agenda_turn_ended(&mut self, id: ThreadId, turn: &Turn) {
         let now = self.services.clock.wall_ms();
@@ -164,11 +164,10 @@ impl Processor {
             self.keep_goal(id, &goal);
             self.tell_goal(id, Some(&turn.id), &goal);
         }
-        self.tell_unread(id, &turn.id);
     }
 
-    /// The store counts the same with the turn's end.
-    fn tell_unread(&mut self, id: ThreadId, turn: &str) {
+    /// Tells that there is something to read. The store counts the same with the turn's end.
+    pub(super) fn tell_unread(&mut self, id: ThreadId, turn: &str) {
         let Some(thread) = self.threads.get_mut(id) else { return };
         let record = &mut thread.record;
         record.unread_turn.get_or_insert_with(|| turn.to_owned());

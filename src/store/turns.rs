@@ -117,15 +117,17 @@ impl Database {
                  WHERE thread = ?1 AND id = ?2 AND state = 0",
             )?
             .execute((thread, turn_id, end.state.code(), end.error, end.completed_at_ms))?;
+        // Who interrupted a turn knows of it.
+        let is_news = end.state != TurnState::Interrupted;
         if ended > 0 {
             self.prepare(
                 "UPDATE threads SET updated_at_ms = MAX(updated_at_ms, ?2),
                      token_usage = COALESCE(?3, token_usage),
-                     unread_turn = COALESCE(unread_turn, ?4),
-                     read_revision = read_revision + 1
+                     unread_turn = CASE WHEN ?5 THEN COALESCE(unread_turn, ?4) ELSE unread_turn END,
+                     read_revision = read_revision + ?5
                  WHERE key = ?1",
             )?
-            .execute((thread, end.completed_at_ms, end.token_usage, turn_id))?;
+            .execute((thread, end.completed_at_ms, end.token_usage, turn_id, is_news))?;
         }
         Ok(ended > 0)
     }

@@ -30,8 +30,8 @@ fn a_provider_that_cannot_be_reached_fails_the_turn(transport: Transport) {
     client.start_turn(&thread, "hello");
     let messages = client.all_until("turn/completed");
     let methods = methods_of(&messages);
-    let [.., status, error, completed] = messages.as_slice() else { panic!("{methods:?}") };
-    let (status, error) = if status["method"] == "error" { (error, status) } else { (status, error) };
+    let [.., status, error, read_state, completed] = messages.as_slice() else { panic!("{methods:?}") };
+    assert_eq!(read_state["method"], "thread/readState/changed", "{methods:?}");
     assert_eq!(status["params"]["status"], json!({ "type": "systemError" }), "{methods:?}");
     assert_eq!((&error["method"], &error["params"]["willRetry"]), (&json!("error"), &json!(false)));
     let turn = &completed["params"]["turn"];

@@ -332,12 +332,18 @@ impl Processor {
                 let why = turn.error.as_ref().and_then(|error| error.codex_error_info.as_ref());
                 thread.too_long = why == Some(&CodexErrorInfo::ContextWindowExceeded);
                 self.agenda_turn_ended(id, &turn);
+                if turn.status == TurnStatus::Completed {
+                    self.tell_unread(id, &turn.id);
+                }
                 ended = Some(self.turn_is_over(id));
                 if let Some(status) = self.threads.get(id).map(LoadedThread::status) {
                     self.broadcast_status(id, &status);
                 }
                 if let Some(failure) = &failure {
                     self.notify_subscribers(id, failure);
+                }
+                if turn.status == TurnStatus::Failed {
+                    self.tell_unread(id, &turn.id);
                 }
             }
         }
