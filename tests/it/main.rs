@@ -34,6 +34,7 @@ mod pipe;
 mod proto_wire;
 mod providers;
 mod prune;
+mod recorded;
 mod replay;
 mod sandbox;
 mod sandbox_attempts;

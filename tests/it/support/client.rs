@@ -139,6 +139,14 @@ impl Client {
         }
     }
 
+    /// Waits a while until `look` is content with all that was received; whether it was in the end.
+    pub(crate) fn quiet_until(&self, mut look: impl FnMut(&[Value]) -> bool) -> bool {
+        let enough = |heard: &mut Conversation| {
+            (look(&heard.received) || heard.wrong.is_some() || heard.ended.is_some()).then_some(())
+        };
+        self.conversation.wait(PATIENCE / 10, enough).is_some()
+    }
+
     /// The next message that was not looked at yet and fits; those before it are skipped.
     pub(crate) fn next_fitting(&mut self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
         let mut at = self.seen;

@@ -46,6 +46,9 @@ pub(crate) struct Answer {
     steps: Vec<Step>,
 }
 
+/// Stands in an answer for the number of the command session that the model was told of last.
+pub(crate) const SESSION: &str = "<session>";
+
 /// One step of an answer's body.
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
@@ -73,6 +76,9 @@ struct State {
     open: usize,
     workers: Vec<Worker>,
     gates_open: usize,
+    /// Gates that were reached.
+    gates: usize,
+    /// The same and stalls.
     gates_reached: usize,
     stopped: bool,
 }
@@ -105,6 +111,14 @@ impl MockModel {
     /// Adds to the script. A request without an answer in the script gets status 418.
     pub(crate) fn script(&self, answers: impl IntoIterator<Item = Answer>) {
         self.state.change(|state| state.script.extend(answers));
+    }
+
+    /// Replaces what is left of the script; gates that were opened for the old one are closed.
+    pub(crate) fn script_anew(&self, answers: impl IntoIterator<Item = Answer>) {
+        self.state.change(|state| {
+            state.script = answers.into_iter().collect();
+            state.gates_open = state.gates;
+        });
     }
 
     /// Has each request for which the script has no answer answered by `respond`, for tests in which requests
@@ -262,6 +276,50 @@ impl Answer {
         self
     }
 
+    /// The same with more events before its last step.
+    pub(crate) fn before_end(mut self, events: impl IntoIterator<Item = Value>) -> Self {
+        let end = self.steps.len() - 1;
+        self.steps.splice(end..end, events.into_iter().map(Step::event));
+        self
+    }
+
+    /// The same with more events after its first step.
+    pub(crate) fn after_begin(mut self, events: impl IntoIterator<Item = Value>) -> Self {
+        self.steps.splice(1..1, events.into_iter().map(Step::event));
+        self
+    }
+
+    /// The same with this event instead of its last step.
+    pub(crate) fn ended_by(mut self, event: Value) -> Self {
+        self.steps.pop();
+        self.steps.push(Step::event(event));
+        self
+    }
+
+    /// The same with silence instead of its last step.
+    pub(crate) fn stalled(mut self) -> Self {
+        self.steps.pop();
+        self.steps.push(Step::Stall);
+        self
+    }
+
+    /// The same, broken off in the place of its last step.
+    pub(crate) fn cut_off(mut self) -> Self {
+        self.steps.pop();
+        self.steps.push(Step::Cut);
+        self
+    }
+
+    /// The same with each text changed.
+    pub(crate) fn reworded(mut self, reword: impl Fn(&str) -> String) -> Self {
+        for step in &mut self.steps {
+            if let Step::Bytes(bytes) = step {
+                *bytes = reword(&String::from_utf8_lossy(bytes)).into_bytes();
+            }
+        }
+        self
+    }
+
     /// The same with a pause before each step.
     pub(crate) fn slow(mut self, pause: Duration) -> Self {
         self.steps = self.steps.into_iter().flat_map(|step| [Step::Pause(pause), step]).collect();
@@ -412,6 +470,16 @@ fn answer_to(state: &Watched<State>, seen: Seen) -> Answer {
         (state.script.pop_front(), state.responder.clone())
     });
     let answer = scripted.or_else(|| responder?(&seen));
+    let session = seen
+        .body
+        .to_string()
+        .rsplit("session ID ")
+        .next()
+        .map(|rest| rest.chars().take_while(char::is_ascii_digit).collect::<String>());
+    let answer = answer.map(|answer| match session {
+        Some(session) if !session.is_empty() => answer.reworded(|text| text.replace(SESSION, &session)),
+        _ => answer,
+    });
     answer
         .unwrap_or_else(|| Answer::error(/*status*/ 418, "no_script", "the mock has no answer for this"))
 }
@@ -481,15 +549,13 @@ impl Connection {
                 Step::Gate => {
                     let gate = state.change(|state| {
                         state.gates_reached += 1;
-                        state.gates_reached
+                        state.gates += 1;
+                        state.gates
                     });
                     state.wait(PATIENCE, |state| (state.stopped || state.gates_open >= gate).then_some(()));
                 }
                 Step::Stall => {
-                    state.change(|state| {
-                        state.gates_reached += 1;
-                        state.gates_open += 1;
-                    });
+                    state.change(|state| state.gates_reached += 1);
                     self.fill()?;
                 }
                 Step::Cut => return None,

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io::Write;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -110,4 +111,39 @@ pub(crate) fn compact(json: &str) -> String {
     }
     out.extend(rest.chars().filter(|c| !c.is_ascii_whitespace()));
     out
+}
+
+/// A message of a recording with what the recorder said about it.
+#[derive(Clone)]
+pub(crate) struct Told {
+    /// The title under which it stands.
+    pub(crate) section: String,
+    /// Which process or connection.
+    pub(crate) conn: String,
+    pub(crate) by_server: bool,
+    pub(crate) message: Value,
+}
+
+/// The messages of one recording, in order; none, said once on stderr, without the shared folder.
+pub(crate) fn lines_of(file: &str) -> Option<Vec<Told>> {
+    let Some(shared) = shared_dir() else {
+        let _ = writeln!(std::io::stderr(), "SKIPPED {file}: no ../shared with recordings");
+        return None;
+    };
+    let text = fs::read_to_string(shared.join("wire").join(format!("{file}.jsonl"))).expect("a recording");
+    let mut section = String::new();
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        let mut line: Value = serde_json::from_str(line).expect("a line of a recording");
+        let note = line["text"].as_str().and_then(|text| text.strip_prefix("### "));
+        if let (Some("note"), Some(note)) = (line["dir"].as_str(), note) {
+            section = note.to_owned();
+        }
+        let by_server = line["dir"] == "s2c";
+        if (by_server || line["dir"] == "c2s") && line["msg"].is_object() {
+            let conn = line["conn"].as_str().unwrap_or_default().to_owned();
+            lines.push(Told { section: section.clone(), conn, by_server, message: line["msg"].take() });
+        }
+    }
+    Some(lines)
 }
