@@ -113,6 +113,17 @@ impl Clock {
         i64::try_from(ms).unwrap_or(i64::MAX)
     }
 
+    /// The time of day as exactly as there is one.
+    #[must_use]
+    pub fn wall_time(&self) -> SystemTime {
+        match &*self.0 {
+            Kind::Real { .. } => os::system(),
+            Kind::Simulated(_) => {
+                UNIX_EPOCH + Duration::from_millis(u64::try_from(self.wall_ms()).unwrap_or_default())
+            }
+        }
+    }
+
     /// Moves a simulated clock on and wakes everyone who waits on it. Does nothing to a real clock.
     pub fn advance(&self, by: Duration) {
         if let Kind::Simulated(simulated) = &*self.0 {

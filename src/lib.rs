@@ -29,6 +29,7 @@
 //! | `sandbox` | 1 for a few milliseconds | tries out what [`sandbox`] can enforce | that is known |
 //! | `signals` | 1 | [`sys::signals`]: INT, TERM, HUP | its owner lets go |
 //! | `watchdog` | 0 or 1, at the end | ends the process if that takes too long | the process has ended |
+//! | `OpenTelemetry.T` | 0 or 1, with the feature `otlp` | sends spans to a collector | its owner lets go |
 //! | `log` | 0 or 1 | [`obs`]: writes lines to stderr; starts with the first line | its owner lets go |
 //! | `stdio-rd`, `stdio-wr` | 0 or 1 each | [`net::stdio`] | end of input; outbox finished |
 //! | `accept0` | 0 or 1 | [`net::Listener`]: accepts | its owner lets go |

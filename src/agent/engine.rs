@@ -137,6 +137,7 @@ impl Engine {
             thread.id = self.teller.thread(),
             turn.id = self.teller.turn(),
             trace_id = field::Empty,
+            trace_flags = field::Empty,
             span_id = field::Empty,
             parent_span_id = field::Empty,
         );

@@ -83,6 +83,7 @@ impl Engine {
             otel.name = "model call",
             model = self.request.model,
             trace_id = field::Empty,
+            trace_flags = field::Empty,
             span_id = field::Empty,
             parent_span_id = field::Empty,
         );

@@ -18,6 +18,13 @@ pub const END_DEADLINE: Duration = Duration::from_secs(10);
 /// The same from a second signal on; on stdio from the first, or from a closed output on. The Python SDK
 /// kills two seconds after its signal, and one is promised.
 pub const FORCED_END_DEADLINE: Duration = Duration::from_millis(900);
+/// At the end of the process spans have this long to reach their collector (feature `otlp`). Later ones are
+/// lost.
+pub const OTLP_FLUSH_DEADLINE: Duration = Duration::from_millis(500);
+/// A collector must have answered within this, unless the environment says otherwise.
+pub const OTLP_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of a collector's answer that are read. More is an error of that export.
+pub const OTLP_ANSWER_BYTES: u64 = 64 * 1024;
 /// What the log has to say when the process is ended before its time gets this long to be written.
 pub const LOG_LAST_WORDS_DEADLINE: Duration = Duration::from_millis(50);
 

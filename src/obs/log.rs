@@ -10,6 +10,8 @@ mod format;
 mod json;
 mod lane;
 mod line;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod spans;
 
 use std::any::Any;
@@ -88,17 +90,32 @@ pub fn init(wanted: &Wanted) -> LogGuard {
     for warning in &filter.warnings {
         lane.say(Level::WARN, TARGET, warning);
     }
-    let _ = subscriber::set_global_default(subscriber(&lane, filter));
+    #[cfg(feature = "otlp")]
+    let exporter = otlp::ToCollector::of_environment(Clock::real()).unwrap_or_else(|error| {
+        lane.say(Level::WARN, TARGET, &error);
+        None
+    });
+    let subscriber = subscriber(&lane, filter);
+    #[cfg(feature = "otlp")]
+    let subscriber =
+        subscriber.with(exporter.clone().map(|exporter| exporter.with_filter(otlp::ToCollector::filter())));
+    let _ = subscriber::set_global_default(subscriber);
     let in_hook = Arc::clone(&lane);
     let _ = LANE.set(Arc::clone(&lane));
     std::panic::set_hook(Box::new(move |info| log_panic(&in_hook, info)));
-    LogGuard { lane }
+    LogGuard {
+        lane,
+        #[cfg(feature = "otlp")]
+        exporter,
+    }
 }
 
 /// Keeps the log going. Dropping it writes what is queued, for a short time, and ends the log.
 #[derive(Debug)]
 pub struct LogGuard {
     lane: Arc<Lane>,
+    #[cfg(feature = "otlp")]
+    exporter: Option<otlp::ToCollector>,
 }
 
 impl LogGuard {
@@ -111,6 +128,8 @@ impl LogGuard {
 
 impl Drop for LogGuard {
     fn drop(&mut self) {
+        #[cfg(feature = "otlp")]
+        self.exporter.iter().for_each(|exporter| exporter.end(crate::limits::OTLP_FLUSH_DEADLINE));
         self.lane.end(LOG_FLUSH_DEADLINE);
     }
 }
@@ -132,7 +151,10 @@ fn for_people_as(format: Format, text: &str, clock: &Clock) -> String {
 }
 
 /// What turns events into lines of the lane.
-fn subscriber(lane: &Arc<Lane>, filter: Filter) -> impl Subscriber + Send + Sync + use<> {
+fn subscriber(
+    lane: &Arc<Lane>,
+    filter: Filter,
+) -> impl Subscriber + for<'a> LookupSpan<'a> + Send + Sync + use<> {
     tracing_subscriber::registry().with(ToLane(Arc::clone(lane)).with_filter(filter.targets))
 }
 

@@ -126,6 +126,10 @@ impl Context {
             return;
         }
         span.record("trace_id", field::display(self.trace_id()));
+        if !self.sampled {
+            // Who began the trace does not want it recorded.
+            span.record("trace_flags", "00");
+        }
         span.record("span_id", field::display(self.span_id()));
         if let Some(parent) = self.parent_span_id() {
             span.record("parent_span_id", field::display(parent));

@@ -61,6 +61,7 @@ impl Processor {
             app_server.client_version = field::Empty,
             turn.id = field::Empty,
             trace_id = field::Empty,
+            trace_flags = field::Empty,
             span_id = field::Empty,
             parent_span_id = field::Empty,
         );

@@ -29,6 +29,8 @@ mod mcp_server;
 mod methods_table;
 mod model_http;
 mod observing;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod packaging;
 mod pipe;
 mod proto_wire;

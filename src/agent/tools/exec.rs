@@ -270,6 +270,7 @@ pub(in crate::agent) fn begin_command(trace: &Context, item_id: &str) -> (Span, 
         otel.name = "command",
         item.id = item_id,
         trace_id = field::Empty,
+        trace_flags = field::Empty,
         span_id = field::Empty,
         parent_span_id = field::Empty,
     );

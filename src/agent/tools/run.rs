@@ -191,6 +191,7 @@ fn begin_call(call: &ToolCall, context: &ToolContext) -> (ToolContext, Span) {
         tool.name = call.name,
         tool.call_id = call.call_id,
         trace_id = field::Empty,
+        trace_flags = field::Empty,
         span_id = field::Empty,
         parent_span_id = field::Empty,
     );
