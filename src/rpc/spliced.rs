@@ -146,7 +146,13 @@ mod tests {
     fn a_head_without_room_is_no_loss() {
         for length in [ANSWER_ROOM_BYTES - 40, ANSWER_ROOM_BYTES, 2 * ANSWER_ROOM_BYTES] {
             let result = |list: Value| json!({ "head": "x".repeat(length), "list": list });
-            let message = response_around(&1.into(), &result(json!([])), "list", array(&[json!(1)]), None);
+            let message = response_around(
+                &1.into(),
+                &result(json!([])),
+                "list",
+                array(&[json!(1)]),
+                /*filling*/ None,
+            );
             assert_eq!(message, response(&1.into(), &result(json!([1]))), "{length}");
         }
     }

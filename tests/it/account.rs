@@ -100,7 +100,7 @@ fn other_ways_to_sign_in_are_refused(transport: Transport) {
 
 #[test]
 fn a_key_of_the_provider_comes_before_the_one_of_a_client() {
-    let mock = MockModel::with_script([Answer::text("one"), Answer::error(401, "invalid", KEY)]);
+    let mock = MockModel::with_script([Answer::text("one"), Answer::error(/*status*/ 401, "invalid", KEY)]);
     let home = Home::with_config(&mock.config("env_key = 'OWN_KEY'"));
     let launch = |home| Launch::new(home).env("OWN_KEY", "sk-the-provider's-own");
     let mut server = Server::launch(Transport::Stdio, launch(&home));

@@ -126,7 +126,7 @@ mod tests {
         assert!(!is_told(&watch, Some(&at_once)) && !is_told(&readable, Some(&at_once)));
         assert_eq!((has_ended(first), has_ended(second)), (None, None));
         drop((one.stdin.take(), two.stdin.take()));
-        assert!(is_told(&watch, None) && is_told(&readable, None));
+        assert!(is_told(&watch, /*timeout*/ None) && is_told(&readable, /*timeout*/ None));
         for pid in [first, second] {
             assert_eq!(has_ended(pid), Some(ChildEnd::Code(0)));
             reap(pid);

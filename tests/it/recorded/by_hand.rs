@@ -218,19 +218,19 @@ fn failures(section: &str, made: Vec<Answer>) -> Vec<Answer> {
             let limited = || error(429, "rate_limit_exceeded", "slow down").header("retry-after", "1");
             vec![limited(), limited()]
         }
-        "429 plain text" => vec![Answer::status(429, "slow down")],
+        "429 plain text" => vec![Answer::status(/*status*/ 429, "slow down")],
         "429 usage_limit_reached" => {
             let body = json!({ "error": {
                 "type": "usage_limit_reached", "message": "The usage limit has been reached",
                 "plan_type": "plus",
                 "resets_at": 1_900_000_000,
             }});
-            vec![Answer::status(429, &body.to_string())]
+            vec![Answer::status(/*status*/ 429, &body.to_string())]
         }
         "429 insufficient_quota" => vec![error(429, "insufficient_quota", "no quota")],
         "400 bad request" => {
             let body = r#"{"error": {"message": "Bad thing", "type": "x", "code": "invalid_request_error"}}"#;
-            vec![Answer::status(400, body)]
+            vec![Answer::status(/*status*/ 400, body)]
         }
         "401" => {
             let refused = || error(401, "invalid_api_key", "Incorrect API key");
@@ -262,7 +262,10 @@ fn failures(section: &str, made: Vec<Answer>) -> Vec<Answer> {
             after([first], made.collect())
         }
         "200 with a non-SSE body" => {
-            after([Answer::status(200, "{\"hello\": 1}").header("content-type", "application/json")], made)
+            after(
+                [Answer::status(/*status*/ 200, "{\"hello\": 1}").header("content-type", "application/json")],
+                made,
+            )
         }
         "response.failed context_length_exceeded" => vec![fails("context_length_exceeded", full)],
         "400 context_length_exceeded" => vec![error(400, "context_length_exceeded", full)],
