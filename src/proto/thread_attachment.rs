@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use super::Notification;
 use super::thread::ThreadReadState;
+use super::thread_read::Paging;
 
 /// Something that a client keeps with a thread.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -62,12 +63,9 @@ pub struct ThreadAttachmentAddResponse {
 pub struct ThreadAttachmentListParams {
     /// The thread.
     pub thread_id: String,
-    /// `nextCursor` of an earlier answer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cursor: Option<String>,
-    /// At most this many.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u32>,
+    /// Which part of them.
+    #[serde(flatten)]
+    pub page: Paging,
 }
 
 /// Answer to `thread/attachment/list`.
@@ -91,12 +89,9 @@ pub struct ThreadAttachmentOwnerListParams {
     /// Only archived threads, or only others; none means both.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archived: Option<bool>,
-    /// `nextCursor` of an earlier answer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cursor: Option<String>,
-    /// At most this many.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u32>,
+    /// Which part of them.
+    #[serde(flatten)]
+    pub page: Paging,
 }
 
 /// A thread that has an attachment.

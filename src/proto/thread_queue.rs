@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::input::UserInput;
+use super::thread_read::Paging;
 use super::turn::Turn;
 use super::{Notification, null_is_default};
 
@@ -43,12 +44,9 @@ pub struct ThreadQueueAddParams {
 pub struct ThreadQueueListParams {
     /// The thread.
     pub thread_id: String,
-    /// `nextCursor` of an earlier answer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cursor: Option<String>,
-    /// At most this many.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u32>,
+    /// Which part of them.
+    #[serde(flatten)]
+    pub page: Paging,
 }
 
 /// Parameters of `thread/queue/update`.

@@ -39,16 +39,24 @@ pub struct ThreadResponse {
     pub thread: Thread,
 }
 
+/// Which part of a list is wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Paging {
+    /// A cursor of an earlier answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// At most this many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
 /// Parameters of `thread/list`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadListParams {
-    /// `nextCursor` or `backwardsCursor` of an earlier answer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cursor: Option<String>,
-    /// At most this many threads.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u32>,
+    /// Which part of them.
+    #[serde(flatten)]
+    pub page: Paging,
     /// What to sort by; none means creation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sort_key: Option<ThreadSortKey>,
@@ -183,12 +191,9 @@ pub struct ThreadListResponse {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadLoadedListParams {
-    /// `nextCursor` of an earlier answer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cursor: Option<String>,
-    /// At most this many ids.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u32>,
+    /// Which part of them.
+    #[serde(flatten)]
+    pub page: Paging,
 }
 
 /// Answer to `thread/loaded/list`.
@@ -207,12 +212,9 @@ pub struct ThreadLoadedListResponse {
 pub struct ThreadTurnsListParams {
     /// The thread.
     pub thread_id: String,
-    /// A cursor of an earlier answer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cursor: Option<String>,
-    /// At most this many turns.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u32>,
+    /// Which part of them.
+    #[serde(flatten)]
+    pub page: Paging,
     /// The order; none means newest first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sort_direction: Option<SortDirection>,

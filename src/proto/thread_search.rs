@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::null_is_default;
 use super::thread::Thread;
-use super::thread_read::{SortDirection, ThreadSortKey, ThreadSourceKind};
+use super::thread_read::{Paging, SortDirection, ThreadSortKey, ThreadSourceKind};
 
 /// Parameters of `thread/search`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -14,12 +14,9 @@ use super::thread_read::{SortDirection, ThreadSortKey, ThreadSourceKind};
 pub struct ThreadSearchParams {
     /// What to look for.
     pub search_term: String,
-    /// `nextCursor` or `backwardsCursor` of an earlier answer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cursor: Option<String>,
-    /// At most this many threads.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u32>,
+    /// Which part of them.
+    #[serde(flatten)]
+    pub page: Paging,
     /// What to sort by; none means creation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sort_key: Option<ThreadSortKey>,
@@ -69,12 +66,9 @@ pub struct ThreadSearchOccurrencesParams {
     pub thread_id: String,
     /// A text of any case, no pattern.
     pub search_term: String,
-    /// `nextCursor` of an earlier answer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cursor: Option<String>,
-    /// At most this many occurrences.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u32>,
+    /// Which part of them.
+    #[serde(flatten)]
+    pub page: Paging,
 }
 
 /// One occurrence.

@@ -98,7 +98,7 @@ pub(in crate::server) fn list(
     let id = thread_id(&params.thread_id)?;
     let read = move |database: &Database| {
         let page = database
-            .attachments(&id.to_string(), params.cursor.as_deref(), page_limit(params.limit))
+            .attachments(&id.to_string(), params.page.cursor.as_deref(), page_limit(params.page.limit))
             .map_err(refusal(id))?;
         let data: Result<Vec<_>, _> = page.attachments.into_iter().map(shown).collect();
         Ok(ThreadAttachmentListResponse {
@@ -120,8 +120,8 @@ pub(in crate::server) fn owners(
                 &params.attachment_type,
                 &params.identity_key,
                 params.archived,
-                params.cursor.as_deref(),
-                page_limit(params.limit),
+                params.page.cursor.as_deref(),
+                page_limit(params.page.limit),
             )
             .map_err(|error| store_refusal(&error))?;
         let owner = |(thread_id, archived)| ThreadAttachmentOwner { thread_id, archived };

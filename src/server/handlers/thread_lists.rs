@@ -98,8 +98,8 @@ pub(in crate::server) fn turns(
     let store = store_of(processor, seen.id);
     let (items, shown) = items_view(params.items_view);
     let query = TurnQuery {
-        cursor: params.cursor,
-        limit: page_limit(params.limit),
+        cursor: params.page.cursor,
+        limit: page_limit(params.page.limit),
         direction: direction(params.sort_direction, Direction::Descending),
         items,
         ..TurnQuery::default()
@@ -207,8 +207,8 @@ pub(in crate::server) fn threads(
 
 fn thread_query(params: ThreadListParams) -> ThreadQuery {
     ThreadQuery {
-        cursor: params.cursor,
-        limit: page_limit(params.limit),
+        cursor: params.page.cursor,
+        limit: page_limit(params.page.limit),
         sort_key: sort_key(params.sort_key),
         direction: direction(params.sort_direction, Direction::Descending),
         archived: params.archived.unwrap_or(false),
@@ -265,11 +265,11 @@ pub(in crate::server) fn loaded(
     _caller: Caller,
     params: ThreadLoadedListParams,
 ) -> Result<ThreadLoadedListResponse, RpcError> {
-    let after = match params.cursor.as_deref() {
+    let after = match params.page.cursor.as_deref() {
         None => None,
         Some(cursor) => Some(ThreadId::parse(cursor).map_err(|_| invalid_cursor(cursor))?),
     };
-    let limit = page_limit(params.limit) as usize;
+    let limit = page_limit(params.page.limit) as usize;
     let mut ids = processor.threads.ids_after(after);
     let data: Vec<String> = ids.by_ref().take(limit).map(|id| id.to_string()).collect();
     let next_cursor = ids.next().and_then(|_| data.last().cloned());

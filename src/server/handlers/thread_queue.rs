@@ -117,9 +117,10 @@ pub(in crate::server) fn list(
 ) -> Result<Query<ThreadQueueListResponse>, RpcError> {
     let id = thread_id(&params.thread_id)?;
     let read = move |database: &Database| {
-        let limit = page_limit(params.limit);
-        let page =
-            database.queue_page(&id.to_string(), params.cursor.as_deref(), limit).map_err(refusal(id))?;
+        let limit = page_limit(params.page.limit);
+        let page = database
+            .queue_page(&id.to_string(), params.page.cursor.as_deref(), limit)
+            .map_err(refusal(id))?;
         let data: Result<Vec<_>, _> = page.queued.into_iter().map(shown).collect();
         Ok(ThreadQueueListResponse {
             data: data.map_err(|error| store_refusal(&error))?,

@@ -23,8 +23,8 @@ pub(in crate::server) fn threads(
         return reply.refuse(error);
     }
     let query = ThreadQuery {
-        cursor: params.cursor,
-        limit: page_limit(params.limit),
+        cursor: params.page.cursor,
+        limit: page_limit(params.page.limit),
         sort_key: sort_key(params.sort_key),
         direction: direction(params.sort_direction, Direction::Descending),
         archived: params.archived.unwrap_or(false),
@@ -58,8 +58,11 @@ pub(in crate::server) fn occurrences(
 ) -> Result<Query<ThreadSearchOccurrencesResponse>, RpcError> {
     refuse_empty(&params.search_term)?;
     let id = thread_id(&params.thread_id)?;
-    let query =
-        OccurrenceQuery { term: params.search_term, cursor: params.cursor, limit: page_limit(params.limit) };
+    let query = OccurrenceQuery {
+        term: params.search_term,
+        cursor: params.page.cursor,
+        limit: page_limit(params.page.limit),
+    };
     let read = move |database: &crate::store::Database| {
         let page = database.occurrences(&id.to_string(), &query).map_err(refusal(id))?;
         Ok(ThreadSearchOccurrencesResponse {
