@@ -98,8 +98,8 @@ fn an_unknown_method_is_named_alone(transport: Transport) {
 fn a_published_method_without_implementation_says_so(transport: Transport) {
     let mut server = Server::start(transport);
     let mut client = server.client();
-    let error = client.refused("mcpServer/oauth/login", json!({ "name": "x" }));
-    assert_eq!(error["message"], "mcpServer/oauth/login is not supported by this server");
+    let error = client.refused("marketplace/add", json!({ "source": "x" }));
+    assert_eq!(error["message"], "marketplace/add is not supported by this server");
     assert_eq!((&error["code"], &error["data"]["reason"]), (&json!(-32601), &json!("unsupportedMethod")));
 }
 
