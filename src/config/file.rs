@@ -61,7 +61,7 @@ fn bytes(path: &Path) -> std::io::Result<Vec<u8>> {
 }
 
 /// The content of the file; an error begins with `:line:column:`, if it has a place.
-fn table(bytes: &[u8]) -> Result<Table, String> {
+pub(super) fn table(bytes: &[u8]) -> Result<Table, String> {
     if bytes.len() as u64 > CONFIG_BYTES_MAX {
         return Err(format!(": larger than {CONFIG_BYTES_MAX} bytes"));
     }

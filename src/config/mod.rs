@@ -5,6 +5,7 @@
 //! runs with a default is worse than one that does not start. It may not know anything above the ground
 //! floor: what a policy or a provider is for is decided elsewhere.
 
+mod edit;
 mod file;
 mod mcp;
 pub mod net;
@@ -13,6 +14,7 @@ mod policy;
 mod provider;
 mod section;
 mod server;
+mod shown;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -26,11 +28,13 @@ use crate::error::StartError;
 use crate::limits::THREAD_UNLOAD_DELAY;
 use section::Section;
 
+pub use edit::{Edit, edit};
 pub use mcp::{McpServerConfig, McpTransport, ToolApproval};
 pub use overrides::Override;
 pub use policy::{ApprovalPolicy, SandboxMode, SandboxWorkspaceWrite};
 pub use provider::{PROVIDER_OFFLINE, PROVIDER_OPENAI, ProviderConfig, ProviderKind, WireApi};
 pub use server::{CommandLimits, ServerConfig};
+pub use shown::{effective as shown, without_user_info};
 
 /// The folder of our own data below the home.
 const DATA_DIR: &str = "app-server";
@@ -243,6 +247,22 @@ impl Config {
         for layer in &mut layers {
             if matches!(layer.source, LayerSource::File(_)) {
                 layer.table = file::read(&self.home)?.1;
+            }
+        }
+        Self::from_layers(self.home.clone(), layers)
+    }
+
+    /// The configuration as it would be with this text in the file.
+    ///
+    /// # Errors
+    /// See [`Config::load`].
+    pub fn with_file_text(&self, text: &str) -> Result<Self, StartError> {
+        let table =
+            file::table(text.as_bytes()).map_err(|why| StartError::Config(why.replacen(':', "", 1)))?;
+        let mut layers = self.layers.clone();
+        for layer in &mut layers {
+            if matches!(layer.source, LayerSource::File(_)) {
+                layer.table.clone_from(&table);
             }
         }
         Self::from_layers(self.home.clone(), layers)

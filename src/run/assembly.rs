@@ -182,7 +182,7 @@ fn facts(config: &Config, cwd: &str, source: SessionSource) -> Facts {
     let providers = config.model_providers.iter().map(|(id, provider)| ProviderFacts {
         id: id.clone(),
         name: provider.name.clone(),
-        base_url: provider.base_url.as_deref().map(super::shown::without_user_info),
+        base_url: provider.base_url.as_deref().map(crate::config::without_user_info),
     });
     Facts {
         home: config.home.to_string_lossy().into_owned(),
@@ -199,7 +199,7 @@ fn facts(config: &Config, cwd: &str, source: SessionSource) -> Facts {
             developer_instructions: config.developer_instructions.clone(),
         },
         source,
-        config: super::shown::effective(&config.effective),
+        sources: Arc::new(config.clone()),
         providers: providers.collect(),
         unload_delay: config.thread_unload_delay,
         approval_deadline: config.server.approval_deadline,

@@ -6,7 +6,6 @@ mod oneshot;
 pub mod proxy;
 mod prune;
 mod serve;
-mod shown;
 mod status;
 mod watchdog;
 

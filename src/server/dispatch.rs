@@ -9,9 +9,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::handlers::{
-    account, catalog, command_exec, diagnostics, fs, initialize, mcp, process, search, thread_family,
-    thread_goal, thread_inject, thread_keep, thread_life, thread_lists, thread_queue, thread_search,
-    thread_settings, thread_work, turns, watch,
+    account, catalog, command_exec, config_file, diagnostics, fs, initialize, mcp, process, search,
+    thread_family, thread_goal, thread_inject, thread_keep, thread_life, thread_lists, thread_queue,
+    thread_search, thread_settings, thread_work, turns, watch,
 };
 use super::processor::Processor;
 use crate::net::ConnectionId;
@@ -105,8 +105,10 @@ pub(super) const METHODS: &[Method] = &[
     method!(here "command/exec/resize" command_exec::resize),
     method!(here "command/exec/terminate" command_exec::terminate),
     method!(later "command/exec/write" command_exec::write),
+    method!(later "config/batchWrite" config_file::write_batch),
     method!(later "config/mcpServer/reload" mcp::reload),
-    method!(here "config/read" catalog::config),
+    method!(later "config/read" config_file::read),
+    method!(later "config/value/write" config_file::write_value),
     method!(here "configRequirements/read" catalog::config_requirements),
     method!(here "experimentalFeature/list" catalog::experimental_features),
     method!(files alone "fs/copy" fs::copy),

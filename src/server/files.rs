@@ -167,6 +167,22 @@ impl Processor {
         });
     }
 
+    /// Answers with what `work` comes to on a file worker, alone among the work of its client.
+    pub(super) fn try_from_files<R: serde::Serialize + Send + 'static>(
+        &mut self,
+        caller: Caller,
+        reply: Reply,
+        work: impl FnOnce() -> Result<R, RpcError> + Send + 'static,
+    ) {
+        let events = self.services.events.clone();
+        let reply = reply.queueing();
+        // A queue without room drops the work and the reply in it, which then answers by itself.
+        let _ = self.files.pool.run(caller.connection.0, Access::Alone, /*bytes*/ 0, move |_| {
+            let reply = reply.arrived();
+            events.tell(Event::Answer(reply.encode(work())));
+        });
+    }
+
     /// The worker for watches, started if it is not there.
     pub(super) fn watcher(&mut self) -> Result<&Watcher, RpcError> {
         if self.files.watcher.is_none() {

@@ -40,8 +40,8 @@ pub struct Facts {
     pub defaults: Defaults,
     /// Where new threads are said to come from.
     pub source: SessionSource,
-    /// The effective configuration as JSON.
-    pub config: serde_json::Map<String, serde_json::Value>,
+    /// The configuration as it was at the start, with its sources.
+    pub sources: std::sync::Arc<crate::config::Config>,
     /// Providers beside the built-in ones: id, name, base URL.
     pub providers: Vec<ProviderFacts>,
     /// A thread without subscribers and turn is unloaded after this, unless it was started with its own

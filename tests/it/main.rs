@@ -9,6 +9,7 @@ mod capabilities;
 mod command_exec;
 mod command_life;
 mod command_line;
+mod config_file;
 mod connections;
 mod crowd;
 mod drain;

@@ -8,13 +8,13 @@ use super::super::processor::Processor;
 use crate::agent::{Skill, find_skills};
 use crate::model::{OFFLINE_MODEL, OFFLINE_PROVIDER};
 use crate::proto::{
-    CollaborationModeListParams, CollaborationModeListResponse, ConfigReadParams, ConfigReadResponse,
-    ConfigRequirementsReadResponse, ExperimentalFeatureListParams, ExperimentalFeatureListResponse,
-    GetAccountRateLimitsResponse, HooksListEntry, HooksListParams, HooksListResponse, InputModality, Model,
-    ModelListParams, ModelListResponse, ModelProviderListParams, ModelProviderListResponse,
-    ModelProviderSummary, NoParams, PathError, PermissionProfileListParams, PermissionProfileListResponse,
-    PermissionProfileSummary, ProviderSettings, RateLimitSnapshot, ReasoningEffort, ReasoningEffortOption,
-    SandboxMode, SkillMetadata, SkillScope, SkillsListEntry, SkillsListParams, SkillsListResponse,
+    CollaborationModeListParams, CollaborationModeListResponse, ConfigRequirementsReadResponse,
+    ExperimentalFeatureListParams, ExperimentalFeatureListResponse, GetAccountRateLimitsResponse,
+    HooksListEntry, HooksListParams, HooksListResponse, InputModality, Model, ModelListParams,
+    ModelListResponse, ModelProviderListParams, ModelProviderListResponse, ModelProviderSummary, NoParams,
+    PathError, PermissionProfileListParams, PermissionProfileListResponse, PermissionProfileSummary,
+    ProviderSettings, RateLimitSnapshot, ReasoningEffort, ReasoningEffortOption, SandboxMode, SkillMetadata,
+    SkillScope, SkillsListEntry, SkillsListParams, SkillsListResponse,
 };
 use crate::rpc::{Reply, RpcError};
 
@@ -109,33 +109,6 @@ pub(in crate::server) fn model_providers(
         default_provider_id: facts.defaults.model_provider.clone(),
         can_change_default: false,
     })
-}
-
-/// `config/read`: the effective configuration; values that were not configured are shown as they are used.
-pub(in crate::server) fn config(
-    processor: &mut Processor,
-    _: Caller,
-    _: ConfigReadParams,
-) -> Result<ConfigReadResponse, RpcError> {
-    let facts = &processor.facts;
-    let mut config = facts.config.clone();
-    let mut default = |key: &str, value: Value| {
-        config.entry(key).or_insert(value);
-    };
-    default("model", facts.defaults.model.clone().into());
-    default("model_provider", facts.defaults.model_provider.clone().into());
-    default("approval_policy", to_value(&facts.defaults.approval_policy)?);
-    default("sandbox_mode", to_value(&facts.defaults.sandbox_mode)?);
-    let config = serde_json::value::to_raw_value(&config).map_err(|error| encoding(&error))?;
-    Ok(ConfigReadResponse { config, origins: std::collections::BTreeMap::new(), layers: None })
-}
-
-fn to_value(value: &impl serde::Serialize) -> Result<Value, RpcError> {
-    serde_json::to_value(value).map_err(|error| encoding(&error))
-}
-
-fn encoding(error: &serde_json::Error) -> RpcError {
-    RpcError::internal(format!("the configuration could not be encoded: {error}"))
 }
 
 /// `configRequirements/read`: nobody above the user requires anything.

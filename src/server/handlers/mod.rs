@@ -4,6 +4,7 @@ pub(super) mod account;
 pub(super) mod catalog;
 pub(super) mod command_exec;
 mod command_input;
+pub(super) mod config_file;
 pub(super) mod diagnostics;
 pub(super) mod fs;
 pub(super) mod initialize;

@@ -12,7 +12,8 @@ const SECRET_TABLES: &[&str] = &["http_headers", "query_params", "env"];
 const SECRET_WORDS: &[&str] = &["token", "secret", "password", "api_key", "bearer"];
 
 /// The effective configuration as JSON, secrets replaced.
-pub(super) fn effective(table: &toml::Table) -> Map<String, Value> {
+#[must_use]
+pub fn effective(table: &toml::Table) -> Map<String, Value> {
     object(table, /*all_secret*/ false)
 }
 
@@ -41,7 +42,8 @@ fn plain(value: &toml::Value, all_secret: bool) -> Value {
 }
 
 /// A text that is a URL with `user:password@` without it; any other text as it is.
-pub(super) fn without_user_info(text: &str) -> String {
+#[must_use]
+pub fn without_user_info(text: &str) -> String {
     let parts = text.split_once("://").map(|(scheme, rest)| {
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         (scheme, &rest[..end], &rest[end..])
