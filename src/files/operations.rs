@@ -184,6 +184,10 @@ fn unix_ms(time: SystemTime) -> i64 {
 /// # Errors
 /// What the system says, or more than [`limits::FILE_DIRECTORY_ENTRIES_MAX`] entries.
 pub fn read_directory(path: &Path) -> Result<Vec<Entry>, FileError> {
+    list(path, limits::FILE_DIRECTORY_ENTRIES_MAX)
+}
+
+fn list(path: &Path, most: usize) -> Result<Vec<Entry>, FileError> {
     let mut entries = Vec::new();
     for entry in fs::read_dir(path)? {
         let entry = entry?;
@@ -197,11 +201,10 @@ pub fn read_directory(path: &Path) -> Result<Vec<Entry>, FileError> {
         } else {
             Kind::of(kind)
         };
-        if entries.len() == limits::FILE_DIRECTORY_ENTRIES_MAX {
+        if entries.len() == most {
             return Err(FileError::Limit(format!(
-                "directory `{}` has more than {} entries; use command/exec to list a part of it",
-                path.display(),
-                limits::FILE_DIRECTORY_ENTRIES_MAX
+                "directory `{}` has more than {most} entries; use command/exec to list a part of it",
+                path.display()
             )));
         }
         entries.push(Entry { name: entry.file_name().to_string_lossy().into_owned(), kind });

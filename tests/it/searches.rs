@@ -170,6 +170,27 @@ fn sessions_are_bounded_and_named(transport: Transport) {
 }
 
 #[test]
+fn sessions_of_all_clients_together_are_bounded() {
+    use app_server::limits::{SEARCHES_MAX, SEARCHES_PER_CONNECTION};
+    let folder = Home::new();
+    let root = folder.path().display().to_string();
+    let mut server = Server::start(Transport::WebSocket);
+    let mut clients: Vec<_> = (0..SEARCHES_MAX / SEARCHES_PER_CONNECTION).map(|_| server.client()).collect();
+    for client in &mut clients {
+        for number in 0..SEARCHES_PER_CONNECTION {
+            session(client, &number.to_string(), &[&root]);
+        }
+    }
+    let mut late = server.client();
+    let start = json!({ "sessionId": "late", "roots": [root] });
+    let error = late.refused("fuzzyFileSearch/sessionStart", start.clone());
+    assert_eq!((&error["code"], &error["data"]["reason"]), (&json!(-32001), &json!("limitReached")));
+    clients[0].ok("fuzzyFileSearch/sessionStop", json!({ "sessionId": "0" }));
+    late.ok("fuzzyFileSearch/sessionStart", start);
+    server.stop();
+}
+
+#[test]
 fn sessions_are_for_experimental_clients() {
     let mut server = Server::start(Transport::Stdio);
     let mut client = server.connect();

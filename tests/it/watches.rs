@@ -124,6 +124,30 @@ fn too_many_watches_are_refused(transport: Transport) {
 }
 
 #[test]
+fn watches_of_all_clients_together_are_bounded() {
+    use app_server::limits::{WATCHES_MAX, WATCHES_PER_CONNECTION};
+    let folder = Home::new();
+    let path = folder.path().display().to_string();
+    let mut server = Server::start(Transport::WebSocket);
+    let mut clients: Vec<_> = (0..WATCHES_MAX / WATCHES_PER_CONNECTION).map(|_| server.client()).collect();
+    for client in &mut clients {
+        let start =
+            |number: usize| client.send("fs/watch", json!({ "watchId": number.to_string(), "path": path }));
+        let ids: Vec<Value> = (0..WATCHES_PER_CONNECTION).map(start).collect();
+        for id in ids {
+            client.answer(&id).expect("there is room");
+        }
+    }
+    let mut late = server.client();
+    let error = late.refused("fs/watch", json!({ "watchId": "late", "path": path }));
+    assert_eq!((&error["code"], &error["data"]["reason"]), (&json!(-32001), &json!("limitReached")));
+    drop(clients);
+    server.until("the watches of gone clients", |server| server.inotify_watches() == 0);
+    watch(&mut late, "late", &path);
+    server.stop();
+}
+
+#[test]
 fn a_gone_connection_leaves_nothing_behind() {
     let folder = Home::new();
     let path = folder.path().display().to_string();

@@ -99,12 +99,12 @@ impl Found {
     }
 
     /// What is added from here on is below this folder.
-    fn begin(&mut self, root: &Arc<str>) {
+    pub(super) fn begin(&mut self, root: &Arc<str>) {
         self.roots.push(Arc::clone(root));
     }
 
     /// Adds a path; false if there is no room for it.
-    fn add(&mut self, path: &str, is_directory: bool) -> bool {
+    pub(super) fn add(&mut self, path: &str, is_directory: bool) -> bool {
         let bytes = self.text.len() + path.len() + (self.entries.len() + 1) * size_of::<Entry>();
         let has_room = self.entries.len() < limits::SEARCH_ENTRIES_MAX
             && (bytes <= self.charges.len() * CHARGE_BYTES || self.charge());

@@ -70,3 +70,14 @@ fn a_removed_link_leaves_its_target_and_the_root_stays() {
 fn times_before_1970_are_negative() {
     assert_eq!(unix_ms(UNIX_EPOCH - std::time::Duration::from_millis(5)), -5);
 }
+
+#[test]
+fn a_directory_with_more_entries_than_are_listed_is_refused() {
+    let folder = Folder::new();
+    for name in ["a", "b", "c"] {
+        fs::write(folder.at(name), "").expect("written");
+    }
+    assert_eq!(list(&folder.at(""), /*most*/ 3).expect("just as many").len(), 3);
+    let Err(FileError::Limit(text)) = list(&folder.at(""), /*most*/ 2) else { panic!("it was listed") };
+    assert!(text.contains("more than 2 entries"), "{text}");
+}

@@ -156,3 +156,16 @@ fn a_session_is_asked_again_without_walking_again_and_ends_at_once() {
     assert_eq!(worker.join_within(PATIENCE), crate::sys::worker::Ended::Returned);
     assert!(told.try_recv().is_err());
 }
+
+#[test]
+fn a_search_keeps_as_many_entries_as_it_may_and_no_more() {
+    let memory = SearchMemory::default();
+    let mut found = Found::new(Arc::clone(&memory.0));
+    found.begin(&"/".into());
+    let added =
+        (0..=limits::SEARCH_ENTRIES_MAX).take_while(|_| found.add("a/b", /*is_directory*/ false));
+    assert_eq!(added.count(), limits::SEARCH_ENTRIES_MAX);
+    assert_eq!(found.get(limits::SEARCH_ENTRIES_MAX - 1).path, "a/b");
+    drop(found);
+    assert_eq!(memory.0.used(), 0, "all memory is given back");
+}
