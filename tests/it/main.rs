@@ -56,6 +56,7 @@ mod support;
 mod threads;
 mod tidy;
 mod turns;
+mod two_hours;
 mod unloading;
 mod watches;
 mod websocket_end;
