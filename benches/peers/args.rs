@@ -14,6 +14,7 @@ cargo bench --bench peers -- [OPTIONS]
   --rounds N            rounds of each workload (5)
   --stored N            threads in the store for the workload `stored` (1000)
   --connections N       most idle connections opened (8000)
+  --soak SECONDS        no workload, but mixed load for so long; fails if memory, descriptors or OS threads grow
   --quick               less of everything: tries the bench, measures little
   --json FILE           all figures as JSON
   --list                the workloads";
@@ -31,6 +32,8 @@ pub(crate) struct Args {
     pub(crate) connections: usize,
     /// Less of everything.
     pub(crate) quick: bool,
+    /// Seconds of mixed load in place of the workloads.
+    pub(crate) soak: Option<usize>,
     /// Where the JSON goes.
     pub(crate) json: Option<PathBuf>,
     only: Vec<String>,
@@ -46,6 +49,7 @@ impl Args {
             stored: 1000,
             connections: 8000,
             quick: false,
+            soak: None,
             json: None,
             only: Vec::new(),
         };
@@ -61,6 +65,7 @@ impl Args {
                 "--stored" => args.stored = number(&value()?)?,
                 "--connections" => args.connections = number(&value()?)?,
                 "--json" => args.json = Some(PathBuf::from(value()?)),
+                "--soak" => args.soak = Some(number(&value()?)?),
                 "--quick" => args.quick = true,
                 "--list" => {
                     for workload in workloads::ALL {

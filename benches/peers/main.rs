@@ -12,6 +12,7 @@ mod link;
 mod mock;
 mod peer;
 mod report;
+mod soak;
 mod stats;
 mod workloads;
 
@@ -52,6 +53,12 @@ fn run(args: &Args) -> Result<(), String> {
     let _ = app_server::sys::rlimit::raise_open_files();
     let model = MockModel::start()?;
     let peers: Vec<Peer> = args.peers.clone();
+    if let Some(seconds) = args.soak {
+        return peers.iter().try_for_each(|peer| {
+            soak::run(&Stage { peer, model: &model, args }, seconds)
+                .map_err(|error| format!("{}: {error}", peer.name))
+        });
+    }
     let mut report = Report::new(&peers, args);
     for workload in workloads::ALL.iter().filter(|workload| args.wants(workload.name)) {
         stats::say(&format!("# {}: {}", workload.name, workload.what));

@@ -107,10 +107,16 @@ impl Stage<'_> {
 
     /// Starts the peer as a network server.
     pub(crate) fn listening(&self, home: &Home) -> Result<Server, Missing> {
+        self.listening_with(home, &[])
+    }
+
+    /// Starts the peer as a network server with more flags.
+    pub(crate) fn listening_with(&self, home: &Home, flags: &[&str]) -> Result<Server, Missing> {
         let mut child = self
             .peer
             .command(home)
             .args(["--listen", "ws://127.0.0.1:0"])
+            .args(flags)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -153,6 +159,11 @@ impl Server {
     /// The most memory that was resident, in KiB.
     pub(crate) fn peak_rss_kib(&self) -> f64 {
         status_field(self.child.id(), "VmHWM:")
+    }
+
+    /// Open descriptors.
+    pub(crate) fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).map_or(0, Iterator::count)
     }
 
     /// OS threads.
