@@ -11,6 +11,7 @@ use super::{Notification, null_is_default};
 
 /// Parameters of `account/read`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct GetAccountParams {
     /// Refresh the sign-in first.
@@ -20,6 +21,7 @@ pub struct GetAccountParams {
 
 /// Answer to `account/read`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct GetAccountResponse {
     /// Who is signed in.
@@ -34,6 +36,7 @@ pub struct GetAccountResponse {
 
 /// Who is signed in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Account {
     /// Somebody with an API key.
@@ -60,6 +63,7 @@ pub enum Account {
 
 /// Parameters of `account/login/start`.
 #[derive(Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum LoginAccountParams {
     /// With an API key.
@@ -95,6 +99,7 @@ impl fmt::Debug for LoginAccountParams {
 
 /// Answer to `account/login/start`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum LoginAccountResponse {
     /// The key is kept.
@@ -103,6 +108,7 @@ pub enum LoginAccountResponse {
 
 /// Parameters of `account/login/cancel`.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CancelLoginAccountParams {
     /// The sign-in that nobody waits for any more.
@@ -111,6 +117,7 @@ pub struct CancelLoginAccountParams {
 
 /// Answer to `account/login/cancel`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CancelLoginAccountResponse {
     /// What became of it.
@@ -119,6 +126,7 @@ pub struct CancelLoginAccountResponse {
 
 /// What became of a sign-in that was to be cancelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum CancelLoginAccountStatus {
     /// It is cancelled.
@@ -129,6 +137,7 @@ pub enum CancelLoginAccountStatus {
 
 /// `account/login/completed`: somebody has signed in, or has not.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct AccountLoginCompleted<'a> {
     /// The sign-in; none with a key.
@@ -147,6 +156,7 @@ impl Notification for AccountLoginCompleted<'_> {
 
 /// `account/updated`: another account counts now.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct AccountUpdated<'a> {
     /// How requests are signed: `apikey`, or none.
@@ -161,6 +171,7 @@ impl Notification for AccountUpdated<'_> {
 
 /// Answer to `account/rateLimits/read`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct GetAccountRateLimitsResponse {
     /// The limits that count for the user.
@@ -179,6 +190,7 @@ pub struct GetAccountRateLimitsResponse {
 
 /// A usage limit at a moment.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RateLimitSnapshot {
     /// Its id.
@@ -205,6 +217,7 @@ pub struct RateLimitSnapshot {
 
 /// A window of a usage limit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RateLimitWindow {
     /// How much is used, 0 to 100.
@@ -217,6 +230,7 @@ pub struct RateLimitWindow {
 
 /// Credits at a moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CreditsSnapshot {
     /// Whether there are any.

@@ -11,6 +11,7 @@ use super::policy::{ModeKind, ReasoningEffort};
 
 /// Parameters of `skills/list`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SkillsListParams {
     /// Whose skills; empty means the server's working directory.
@@ -23,6 +24,7 @@ pub struct SkillsListParams {
 
 /// Answer to `skills/list`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SkillsListResponse {
     /// One entry for each working directory.
@@ -31,6 +33,7 @@ pub struct SkillsListResponse {
 
 /// The skills of a working directory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SkillsListEntry {
     /// The working directory.
@@ -43,6 +46,7 @@ pub struct SkillsListEntry {
 
 /// A skill.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SkillMetadata {
     /// Its name.
@@ -70,6 +74,7 @@ pub struct SkillMetadata {
 
 /// Where a skill comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum SkillScope {
     /// The user.
@@ -84,6 +89,7 @@ pub enum SkillScope {
 
 /// A file that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PathError {
     /// The file.
@@ -94,6 +100,7 @@ pub struct PathError {
 
 /// Parameters of `hooks/list`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct HooksListParams {
     /// Whose hooks; empty means the server's working directory.
@@ -106,6 +113,7 @@ pub struct HooksListParams {
 
 /// Answer to `hooks/list`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct HooksListResponse {
     /// One entry for each working directory.
@@ -114,6 +122,7 @@ pub struct HooksListResponse {
 
 /// The hooks of a working directory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct HooksListEntry {
     /// The working directory.
@@ -128,6 +137,7 @@ pub struct HooksListEntry {
 
 /// Parameters of `mcpServerStatus/list`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ListMcpServerStatusParams {
     /// `nextCursor` of an earlier answer.
@@ -149,6 +159,7 @@ pub struct ListMcpServerStatusParams {
 
 /// How much `mcpServerStatus/list` tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum McpServerStatusDetail {
     /// Everything.
@@ -159,6 +170,7 @@ pub enum McpServerStatusDetail {
 
 /// Answer to `mcpServerStatus/list`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ListMcpServerStatusResponse {
     /// The page.
@@ -169,6 +181,7 @@ pub struct ListMcpServerStatusResponse {
 
 /// An MCP server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct McpServerStatus {
     /// Its name in the configuration.
@@ -197,6 +210,7 @@ pub struct McpServerStatus {
 
 /// Whether an MCP server is connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum McpServerConnectionStatus {
     /// Not needed yet.
@@ -217,6 +231,7 @@ pub enum McpServerConnectionStatus {
 
 /// How an MCP server is signed in to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum McpAuthStatus {
     /// Not known.
@@ -233,6 +248,7 @@ pub enum McpAuthStatus {
 
 /// Parameters of `experimentalFeature/list`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ExperimentalFeatureListParams {
     /// `nextCursor` of an earlier answer.
@@ -248,6 +264,7 @@ pub struct ExperimentalFeatureListParams {
 
 /// Answer to `experimentalFeature/list`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ExperimentalFeatureListResponse {
     /// The page.
@@ -258,6 +275,7 @@ pub struct ExperimentalFeatureListResponse {
 
 /// A feature that can be switched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ExperimentalFeature {
     /// Its key.
@@ -278,6 +296,7 @@ pub struct ExperimentalFeature {
 
 /// How ripe a feature is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum ExperimentalFeatureStage {
     /// To be tried.
@@ -294,6 +313,7 @@ pub enum ExperimentalFeatureStage {
 
 /// Parameters of `permissionProfile/list`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PermissionProfileListParams {
     /// `nextCursor` of an earlier answer.
@@ -309,6 +329,7 @@ pub struct PermissionProfileListParams {
 
 /// Answer to `permissionProfile/list`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PermissionProfileListResponse {
     /// The page.
@@ -319,6 +340,7 @@ pub struct PermissionProfileListResponse {
 
 /// A named permission profile.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PermissionProfileSummary {
     /// Its name; those built in begin with a colon.
@@ -331,11 +353,13 @@ pub struct PermissionProfileSummary {
 
 /// Parameters of `collaborationMode/list`: none so far.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CollaborationModeListParams {}
 
 /// Answer to `collaborationMode/list`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CollaborationModeListResponse {
     /// The modes.
@@ -344,6 +368,7 @@ pub struct CollaborationModeListResponse {
 
 /// A mode and what it changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CollaborationModeMask {
     /// Its name for people.

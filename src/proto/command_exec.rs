@@ -9,6 +9,7 @@ use super::{Notification, null_is_default, present};
 
 /// Parameters of `command/exec`.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CommandExecParams {
     /// Program and arguments.
@@ -48,6 +49,7 @@ pub struct CommandExecParams {
 
 /// The size of a terminal in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TerminalSize {
     /// Height.
     pub rows: u16,
@@ -57,6 +59,7 @@ pub struct TerminalSize {
 
 /// The answer to `command/exec`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CommandExecResponse {
     /// Its exit code; 128 and the signal's number if a signal ended it, 124 after a timeout.
@@ -72,6 +75,7 @@ pub struct CommandExecResponse {
 
 /// Parameters of `command/exec/write`.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CommandExecWriteParams {
     /// The command.
@@ -85,6 +89,7 @@ pub struct CommandExecWriteParams {
 
 /// Parameters of `command/exec/resize`.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CommandExecResizeParams {
     /// The command.
@@ -95,6 +100,7 @@ pub struct CommandExecResizeParams {
 
 /// Parameters of `command/exec/terminate`.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CommandExecTerminateParams {
     /// The command.
@@ -103,6 +109,7 @@ pub struct CommandExecTerminateParams {
 
 /// Parameters of `process/spawn`.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ProcessSpawnParams {
     /// Program and arguments.
@@ -134,6 +141,7 @@ pub struct ProcessSpawnParams {
 
 /// Parameters of `process/writeStdin`.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ProcessWriteStdinParams {
     /// The process.
@@ -147,6 +155,7 @@ pub struct ProcessWriteStdinParams {
 
 /// Parameters of `process/resizePty`.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ProcessResizePtyParams {
     /// The process.
@@ -157,6 +166,7 @@ pub struct ProcessResizePtyParams {
 
 /// Parameters of `process/kill`.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ProcessKillParams {
     /// The process.
@@ -165,6 +175,7 @@ pub struct ProcessKillParams {
 
 /// One of the two outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum OutputStream {
     /// stdout, or everything on a terminal.
@@ -175,6 +186,7 @@ pub enum OutputStream {
 
 /// `command/exec/outputDelta`: more output.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CommandExecOutputDelta<'a> {
     /// The command.
@@ -193,6 +205,7 @@ impl Notification for CommandExecOutputDelta<'_> {
 
 /// `process/outputDelta`: more output.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ProcessOutputDelta<'a> {
     /// The process.
@@ -211,6 +224,7 @@ impl Notification for ProcessOutputDelta<'_> {
 
 /// `process/exited`: a process has ended.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ProcessExited<'a> {
     /// The process.

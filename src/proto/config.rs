@@ -11,6 +11,7 @@ use super::null_is_default;
 
 /// Parameters of `config/read`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigReadParams {
     /// Also the layers that the configuration is made of.
@@ -23,6 +24,7 @@ pub struct ConfigReadParams {
 
 /// Answer to `config/read`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigReadResponse {
     /// The configuration in force, an object with the keys of `config.toml`; opaque.
@@ -37,6 +39,7 @@ pub struct ConfigReadResponse {
 
 /// A layer and its version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigLayerMetadata {
     /// The layer.
@@ -47,6 +50,7 @@ pub struct ConfigLayerMetadata {
 
 /// A layer with its content.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigLayer {
     /// The layer.
@@ -62,6 +66,7 @@ pub struct ConfigLayer {
 
 /// Where a layer of the configuration comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum ConfigLayerSource {
     /// Defaults that came with the package.
@@ -113,6 +118,7 @@ pub enum ConfigLayerSource {
 
 /// Answer to `configRequirements/read`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigRequirementsReadResponse {
     /// Whether speed is chosen apart from the model.

@@ -7,6 +7,7 @@ use super::{ConfigLayerMetadata, null_is_default};
 
 /// Parameters of `config/value/write`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigValueWriteParams {
     /// The change.
@@ -22,6 +23,7 @@ pub struct ConfigValueWriteParams {
 
 /// Parameters of `config/batchWrite`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigBatchWriteParams {
     /// The changes: all of them or none.
@@ -39,6 +41,7 @@ pub struct ConfigBatchWriteParams {
 
 /// One change of the configuration.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigEdit {
     /// The dotted key.
@@ -51,6 +54,7 @@ pub struct ConfigEdit {
 
 /// What becomes of a table that is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum MergeStrategy {
     /// The value takes its place.
@@ -61,6 +65,7 @@ pub enum MergeStrategy {
 
 /// Answer to both.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigWriteResponse {
     /// Whether the value counts.
@@ -75,6 +80,7 @@ pub struct ConfigWriteResponse {
 
 /// Whether what was written counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum WriteStatus {
     /// It does.
@@ -85,6 +91,7 @@ pub enum WriteStatus {
 
 /// What a stronger layer says.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct OverriddenMetadata {
     /// For people.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The answer to `server/diagnostics` as the protocol has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ServerDiagnosticsResponse {
     /// The server's process.
     pub process: DiagnosticsProcess,
@@ -13,6 +14,7 @@ pub struct ServerDiagnosticsResponse {
 
 /// The server's process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct DiagnosticsProcess {
     /// Its id.
@@ -25,6 +27,7 @@ pub struct DiagnosticsProcess {
 
 /// A number and what it counts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct DiagnosticsGauge {
     /// For example `core.turns.active`.
     pub name: String,

@@ -9,6 +9,7 @@ use super::Notification;
 /// An absolute path, without `.` and `..` and doubled slashes. Anything else is refused where it is decoded,
 /// in the words of the reference.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct AbsolutePath(PathBuf);
 
 impl AbsolutePath {
@@ -51,6 +52,7 @@ impl<'de> Deserialize<'de> for AbsolutePath {
 
 /// Parameters of `fs/readFile`, `fs/getMetadata` and `fs/readDirectory`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FsPathParams {
     /// What to look at.
     pub path: AbsolutePath,
@@ -58,6 +60,7 @@ pub struct FsPathParams {
 
 /// The answer to `fs/readFile`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct FsReadFileResponse {
     /// What is in the file, in Base64 (RFC 4648, section 4).
@@ -66,6 +69,7 @@ pub struct FsReadFileResponse {
 
 /// Parameters of `fs/writeFile`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct FsWriteFileParams {
     /// The file, made if it is not there.
@@ -76,6 +80,7 @@ pub struct FsWriteFileParams {
 
 /// Parameters of `fs/createDirectory`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FsCreateDirectoryParams {
     /// The directory.
     pub path: AbsolutePath,
@@ -86,6 +91,7 @@ pub struct FsCreateDirectoryParams {
 
 /// The answer to `fs/getMetadata`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct FsGetMetadataResponse {
     /// It leads to a directory.
@@ -102,6 +108,7 @@ pub struct FsGetMetadataResponse {
 
 /// The answer to `fs/readDirectory`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FsReadDirectoryResponse {
     /// What is directly in the directory.
     pub entries: Vec<FsReadDirectoryEntry>,
@@ -109,6 +116,7 @@ pub struct FsReadDirectoryResponse {
 
 /// Something in a directory.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct FsReadDirectoryEntry {
     /// Its name, without the directory.
@@ -121,6 +129,7 @@ pub struct FsReadDirectoryEntry {
 
 /// Parameters of `fs/remove`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FsRemoveParams {
     /// What to remove.
     pub path: AbsolutePath,
@@ -134,6 +143,7 @@ pub struct FsRemoveParams {
 
 /// Parameters of `fs/copy`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct FsCopyParams {
     /// What to copy.
@@ -147,6 +157,7 @@ pub struct FsCopyParams {
 
 /// Parameters of `fs/watch`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct FsWatchParams {
     /// The file or directory; it need not be there.
@@ -157,6 +168,7 @@ pub struct FsWatchParams {
 
 /// The answer to `fs/watch`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FsWatchResponse {
     /// What is watched.
     pub path: AbsolutePath,
@@ -164,6 +176,7 @@ pub struct FsWatchResponse {
 
 /// Parameters of `fs/unwatch`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct FsUnwatchParams {
     /// The client's name for the watch.
@@ -172,6 +185,7 @@ pub struct FsUnwatchParams {
 
 /// `fs/changed`: something happened at a watched path.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct FsChanged<'a> {
     /// The client's name for the watch.

@@ -9,6 +9,7 @@ use super::null_is_default;
 
 /// Parameters of `initialize`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct InitializeParams {
     /// Who is calling.
@@ -20,6 +21,7 @@ pub struct InitializeParams {
 
 /// The client's name and version; they become part of the user agent.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ClientInfo {
     /// Short machine name, usable in an HTTP header.
@@ -33,6 +35,7 @@ pub struct ClientInfo {
 
 /// What a client asks for or understands beyond the stable protocol.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct InitializeCapabilities {
     /// The client wants experimental methods and fields.
@@ -64,6 +67,7 @@ pub struct InitializeCapabilities {
 
 /// Answer to `initialize`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct InitializeResponse {
     /// `name/version (system) …`; clients cut the version out of it.

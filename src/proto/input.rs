@@ -8,6 +8,7 @@ use super::null_is_default;
 ///
 /// The order of the variants is that of the reference, because its refusal of an unknown one lists them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum UserInput {
     /// Text.
@@ -64,6 +65,7 @@ pub enum UserInput {
 
 /// Where a picture or sound is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged, rename_all_fields = "camelCase")]
 pub enum MediaSource {
     /// At an address, often a `data:` URL.
@@ -80,6 +82,7 @@ pub enum MediaSource {
 
 /// In which detail the model sees a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum ImageDetail {
     /// The model decides.
@@ -94,6 +97,7 @@ pub enum ImageDetail {
 
 /// A span of a text with its own look.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TextElement {
     /// Where it is.
@@ -104,6 +108,7 @@ pub struct TextElement {
 
 /// A range of UTF-8 bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ByteRange {
     /// First byte.

@@ -12,6 +12,7 @@ use super::null_is_default;
 
 /// An item: what it is, and when it began and ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadItem {
     /// What it is; on the wire its fields come first, in the same object.
@@ -41,6 +42,7 @@ impl ThreadItem {
 
 /// The kinds of items.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum ItemBody {
     /// The user said something.
@@ -139,6 +141,7 @@ impl ItemBody {
 
 /// A message of the user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct UserMessageItem {
     /// UUIDv7.
@@ -151,6 +154,7 @@ pub struct UserMessageItem {
 
 /// What hooks said to the model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct HookPromptItem {
     /// The item's id.
@@ -161,6 +165,7 @@ pub struct HookPromptItem {
 
 /// What one hook said.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct HookPromptFragment {
     /// The words.
@@ -171,6 +176,7 @@ pub struct HookPromptFragment {
 
 /// A message of the agent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct AgentMessageItem {
     /// How it was moderated; opaque.
@@ -191,6 +197,7 @@ pub struct AgentMessageItem {
 
 /// Which part of the answer a message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum MessagePhase {
     /// Said on the way.
@@ -203,6 +210,7 @@ pub enum MessagePhase {
 
 /// How a message is delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum AgentMessageDelivery {
     /// Outside of the turn's flow.
@@ -211,6 +219,7 @@ pub enum AgentMessageDelivery {
 
 /// The output of a tool outside of the conversation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct FunctionCallOutputItem {
     /// The item's id.
@@ -225,6 +234,7 @@ pub struct FunctionCallOutputItem {
 
 /// A plan that the agent proposes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PlanItem {
     /// The item's id.
@@ -235,6 +245,7 @@ pub struct PlanItem {
 
 /// What the model thought.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ReasoningItem {
     /// The model's id for it.
@@ -249,6 +260,7 @@ pub struct ReasoningItem {
 
 /// The agent waits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SleepItem {
     /// The model's id of the call.
@@ -259,6 +271,7 @@ pub struct SleepItem {
 
 /// A review begins or ends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ReviewModeItem {
     /// The item's id.
@@ -269,6 +282,7 @@ pub struct ReviewModeItem {
 
 /// The history was shortened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ContextCompactionItem {
     /// The item's id.

@@ -10,6 +10,7 @@ use super::policy::ReasoningEffort;
 
 /// A command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CommandExecutionItem {
     /// The model's id of the call.
@@ -41,6 +42,7 @@ pub struct CommandExecutionItem {
 
 /// Who wanted a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum CommandExecutionSource {
     /// The model.
@@ -56,6 +58,7 @@ pub enum CommandExecutionSource {
 
 /// How far a command is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum CommandExecutionStatus {
     /// It runs, or waits for approval.
@@ -70,6 +73,7 @@ pub enum CommandExecutionStatus {
 
 /// What a command does, as far as it was understood.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum CommandAction {
     /// It reads a file.
@@ -106,6 +110,7 @@ pub enum CommandAction {
 
 /// A patch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct FileChangeItem {
     /// The model's id of the call.
@@ -118,6 +123,7 @@ pub struct FileChangeItem {
 
 /// The change of one file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct FileUpdateChange {
     /// Absolute path.
@@ -130,6 +136,7 @@ pub struct FileUpdateChange {
 
 /// What happens to a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum PatchChangeKind {
     /// It is made.
@@ -145,6 +152,7 @@ pub enum PatchChangeKind {
 
 /// How far a patch is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum PatchApplyStatus {
     /// It is applied, or waits for approval.
@@ -159,6 +167,7 @@ pub enum PatchApplyStatus {
 
 /// A call of a tool of an MCP server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct McpToolCallItem {
     /// The model's id of the call.
@@ -192,6 +201,7 @@ pub struct McpToolCallItem {
 
 /// Why a call of an MCP tool failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct McpToolCallError {
     /// For people.
@@ -200,6 +210,7 @@ pub struct McpToolCallError {
 
 /// How far a tool call is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum ToolCallStatus {
     /// It runs.
@@ -212,6 +223,7 @@ pub enum ToolCallStatus {
 
 /// A call of a tool that the client carries out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct DynamicToolCallItem {
     /// The model's id of the call.
@@ -234,6 +246,7 @@ pub struct DynamicToolCallItem {
 
 /// A part of the output of a client's tool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum DynamicToolContent {
     /// Text.
@@ -255,6 +268,7 @@ pub enum DynamicToolContent {
 
 /// A call of a tool that steers sub-agents.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CollabAgentToolCallItem {
     /// The model's id of the call.
@@ -279,6 +293,7 @@ pub struct CollabAgentToolCallItem {
 
 /// Tools that steer sub-agents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum CollabAgentTool {
     /// Make one.
@@ -303,6 +318,7 @@ pub enum CollabAgentTool {
 
 /// How far such a call is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum CollabAgentToolCallStatus {
     /// It runs.
@@ -317,6 +333,7 @@ pub enum CollabAgentToolCallStatus {
 
 /// Something happened to a sub-agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SubAgentActivityItem {
     /// The item's id.
@@ -335,6 +352,7 @@ pub struct SubAgentActivityItem {
 
 /// What happened to a sub-agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum SubAgentActivityKind {
     /// It began.
@@ -349,6 +367,7 @@ pub enum SubAgentActivityKind {
 
 /// A search in the web.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct WebSearchItem {
     /// The model's id of the call.
@@ -363,6 +382,7 @@ pub struct WebSearchItem {
 
 /// What a web search did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum WebSearchAction {
     /// It searched.
@@ -391,6 +411,7 @@ pub enum WebSearchAction {
 
 /// The model looked at a picture.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ImageViewItem {
     /// The model's id of the call.
@@ -401,6 +422,7 @@ pub struct ImageViewItem {
 
 /// The model made a picture.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ImageGenerationItem {
     /// The model's id of the call.

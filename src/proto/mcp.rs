@@ -7,6 +7,7 @@ use super::Notification;
 
 /// Parameters of `mcpServer/tool/call`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct McpServerToolCallParams {
     /// The loaded thread in whose name it is called.
@@ -25,6 +26,7 @@ pub struct McpServerToolCallParams {
 
 /// Answer to `mcpServer/tool/call`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct McpServerToolCallResponse {
     /// What the tool said; opaque pieces.
@@ -42,6 +44,7 @@ pub struct McpServerToolCallResponse {
 
 /// Parameters of `mcpServer/oauth/login`; what it would take besides is of no use here.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct McpServerOauthLoginParams {
     /// The server's name in the configuration.
@@ -50,6 +53,7 @@ pub struct McpServerOauthLoginParams {
 
 /// Parameters of `mcpServer/resource/read`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct McpResourceReadParams {
     /// The loaded thread in whose name it is read.
@@ -63,6 +67,7 @@ pub struct McpResourceReadParams {
 
 /// Answer to `mcpServer/resource/read`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct McpResourceReadResponse {
     /// Its contents; opaque pieces with `uri` and `text` or `blob`.
@@ -71,6 +76,7 @@ pub struct McpResourceReadResponse {
 
 /// `item/mcpToolCall/progress`: an MCP server tells how far a call is.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct McpToolCallProgress<'a> {
     /// The thread.
@@ -89,6 +95,7 @@ impl Notification for McpToolCallProgress<'_> {
 
 /// How far a server's start is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum McpServerStartupState {
     /// It begins.
@@ -103,6 +110,7 @@ pub enum McpServerStartupState {
 
 /// `mcpServer/startupStatus/updated`: an MCP server starts, or has started, or has not.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct McpServerStatusUpdated<'a> {
     /// The thread that it is started for; null, because the threads share the servers.

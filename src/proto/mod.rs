@@ -3,6 +3,9 @@
 //! Serde only, one file per family, no logic: what a value means is decided above, and who may call what as
 //! well. Answers and notifications keep the key order of the reference and send the nulls that it sends;
 //! parameters ignore unknown fields and take null for absent.
+//!
+//! Each type derives `schemars::JsonSchema` in tests, beside serde's traits: from those the schema that this
+//! server publishes is made, and a type without it does not compile where another one holds it.
 
 mod account;
 mod catalog;
@@ -82,10 +85,12 @@ pub trait Notification: Serialize {
 
 /// The answer of methods that have nothing to say: `{}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct EmptyResponse {}
 
 /// The parameters of methods that take none: absent, null or `{}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct NoParams;
 
 impl<'de> Deserialize<'de> for NoParams {

@@ -8,6 +8,7 @@ use super::policy::ReasoningEffort;
 
 /// Parameters of `model/list`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ModelListParams {
     /// `nextCursor` of an earlier answer.
@@ -26,6 +27,7 @@ pub struct ModelListParams {
 
 /// Answer to `model/list`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ModelListResponse {
     /// The page.
@@ -36,6 +38,7 @@ pub struct ModelListResponse {
 
 /// A model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Model {
     /// Its id.
@@ -84,6 +87,7 @@ pub struct Model {
 
 /// What to say about a model's successor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ModelUpgradeInfo {
     /// The successor's slug.
@@ -100,6 +104,7 @@ pub struct ModelUpgradeInfo {
 
 /// What to say when a model is new.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ModelAvailabilityNux {
     /// For people.
@@ -108,6 +113,7 @@ pub struct ModelAvailabilityNux {
 
 /// An effort that a model knows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ReasoningEffortOption {
     /// The effort.
@@ -118,6 +124,7 @@ pub struct ReasoningEffortOption {
 
 /// What a model takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum InputModality {
     /// Text.
@@ -130,6 +137,7 @@ pub enum InputModality {
 
 /// A speed tier.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ModelServiceTier {
     /// Its id.
@@ -142,11 +150,13 @@ pub struct ModelServiceTier {
 
 /// Parameters of `modelProvider/list`: none so far.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ModelProviderListParams {}
 
 /// Answer to `modelProvider/list`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ModelProviderListResponse {
     /// All providers.
@@ -159,6 +169,7 @@ pub struct ModelProviderListResponse {
 
 /// A provider.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ModelProviderSummary {
     /// Its id in the configuration.
@@ -175,6 +186,7 @@ pub struct ModelProviderSummary {
 
 /// The kind of a provider and how it is signed in to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum ProviderSettings {
     /// OpenAI itself.

@@ -13,6 +13,7 @@ use super::{Notification, null_is_default};
 
 /// `thread/started`: a thread exists or was copied.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadStarted<'a> {
     /// The thread.
@@ -25,6 +26,7 @@ impl Notification for ThreadStarted<'_> {
 
 /// `thread/status/changed`: a thread does something else now.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadStatusChanged<'a> {
     /// The thread.
@@ -39,6 +41,7 @@ impl Notification for ThreadStatusChanged<'_> {
 
 /// `thread/name/updated`: a thread has another name.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadNameUpdated<'a> {
     /// The thread.
@@ -53,6 +56,7 @@ impl Notification for ThreadNameUpdated<'_> {
 
 /// `thread/settings/updated`: the next turn of a thread uses other settings.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadSettingsUpdated<'a> {
     /// The thread.
@@ -67,6 +71,7 @@ impl Notification for ThreadSettingsUpdated<'_> {
 
 /// `thread/readState/changed`: something is unread, or no longer; not for stable clients.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadReadStateChanged<'a> {
     /// The thread.
@@ -81,6 +86,7 @@ impl Notification for ThreadReadStateChanged<'_> {
 
 /// `thread/closed`: a thread is no longer loaded.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadClosed<'a> {
     /// The thread.
@@ -93,6 +99,7 @@ impl Notification for ThreadClosed<'_> {
 
 /// `thread/reverted`: the last turns of a thread were taken back.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadReverted<'a> {
     /// The thread.
@@ -105,6 +112,7 @@ impl Notification for ThreadReverted<'_> {
 
 /// `thread/archived`: a thread was archived.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadArchived<'a> {
     /// The thread.
@@ -117,6 +125,7 @@ impl Notification for ThreadArchived<'_> {
 
 /// `thread/unarchived`: a thread is no longer archived.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadUnarchived<'a> {
     /// The thread.
@@ -129,6 +138,7 @@ impl Notification for ThreadUnarchived<'_> {
 
 /// `thread/deleted`: a thread is gone.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadDeleted<'a> {
     /// The thread.
@@ -141,6 +151,7 @@ impl Notification for ThreadDeleted<'_> {
 
 /// `thread/tokenUsage/updated`: a thread used tokens.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadTokenUsageUpdated<'a> {
     /// The thread.
@@ -157,6 +168,7 @@ impl Notification for ThreadTokenUsageUpdated<'_> {
 
 /// The tokens that a thread used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadTokenUsage {
     /// All of them.
@@ -169,6 +181,7 @@ pub struct ThreadTokenUsage {
 
 /// Tokens by kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TokenUsageBreakdown {
     /// All kinds.
@@ -188,6 +201,7 @@ pub struct TokenUsageBreakdown {
 
 /// `turn/started`: a turn began.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TurnStarted<'a> {
     /// The thread.
@@ -202,6 +216,7 @@ impl Notification for TurnStarted<'_> {
 
 /// `turn/completed`: a turn ended, in whichever way.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TurnCompleted<'a> {
     /// The thread.
@@ -216,6 +231,7 @@ impl Notification for TurnCompleted<'_> {
 
 /// `turn/plan/updated`: the agent changed its list of steps.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TurnPlanUpdated<'a> {
     /// The thread.
@@ -234,6 +250,7 @@ impl Notification for TurnPlanUpdated<'_> {
 
 /// A step of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TurnPlanStep {
     /// What to do.
@@ -244,6 +261,7 @@ pub struct TurnPlanStep {
 
 /// How far a step of a plan is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum TurnPlanStepStatus {
     /// To be done.
@@ -256,6 +274,7 @@ pub enum TurnPlanStepStatus {
 
 /// `turn/diff/updated`: the turn changed files.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TurnDiffUpdated<'a> {
     /// The thread.
@@ -272,6 +291,7 @@ impl Notification for TurnDiffUpdated<'_> {
 
 /// `error`: an attempt failed; if there will be no other, so does the turn.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ErrorNotification<'a> {
     /// What happened.
@@ -290,6 +310,7 @@ impl Notification for ErrorNotification<'_> {
 
 /// `warning`: something the user should know.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Warning<'a> {
     /// The thread, if it is about one.
@@ -304,6 +325,7 @@ impl Notification for Warning<'_> {
 
 /// `configWarning`: something about the configuration the user should know.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigWarning<'a> {
     /// In short.
@@ -324,6 +346,7 @@ impl Notification for ConfigWarning<'_> {
 
 /// A range of a text file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TextRange {
     /// Its first character.
@@ -334,6 +357,7 @@ pub struct TextRange {
 
 /// A place in a text file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TextPosition {
     /// From 1.
@@ -344,6 +368,7 @@ pub struct TextPosition {
 
 /// `deprecationNotice`: the client uses something that will go away.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct DeprecationNotice<'a> {
     /// In short.
@@ -358,6 +383,7 @@ impl Notification for DeprecationNotice<'_> {
 
 /// `serverRequest/resolved`: a request of the server is settled; other clients stop showing it.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ServerRequestResolved<'a> {
     /// The thread.
@@ -372,6 +398,7 @@ impl Notification for ServerRequestResolved<'_> {
 
 /// `account/rateLimits/updated`: a limit changed.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RateLimitsUpdated<'a> {
     /// The limit.

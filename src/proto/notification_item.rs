@@ -7,6 +7,7 @@ use super::item::ThreadItem;
 
 /// `item/started`: an item began.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ItemStarted<'a> {
     /// The item.
@@ -25,6 +26,7 @@ impl Notification for ItemStarted<'_> {
 
 /// `item/completed`: an item ended.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ItemCompleted<'a> {
     /// The item in its last state.
@@ -45,6 +47,7 @@ impl Notification for ItemCompleted<'_> {
 
 /// `item/agentMessage/delta`: more of a message.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct AgentMessageDelta<'a> {
     /// The thread.
@@ -63,6 +66,7 @@ impl Notification for AgentMessageDelta<'_> {
 
 /// `item/plan/delta`: more of a proposed plan.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PlanDelta<'a> {
     /// The thread.
@@ -81,6 +85,7 @@ impl Notification for PlanDelta<'_> {
 
 /// `item/reasoning/summaryPartAdded`: another part of a summary begins.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ReasoningSummaryPartAdded<'a> {
     /// The thread.
@@ -99,6 +104,7 @@ impl Notification for ReasoningSummaryPartAdded<'_> {
 
 /// `item/reasoning/summaryTextDelta`: more of a part of a summary.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ReasoningSummaryTextDelta<'a> {
     /// The thread.
@@ -119,6 +125,7 @@ impl Notification for ReasoningSummaryTextDelta<'_> {
 
 /// `item/reasoning/textDelta`: more of the raw thoughts.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ReasoningTextDelta<'a> {
     /// The thread.
@@ -139,6 +146,7 @@ impl Notification for ReasoningTextDelta<'_> {
 
 /// `item/commandExecution/outputDelta`: more output of a command.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CommandExecutionOutputDelta<'a> {
     /// The thread.
@@ -157,6 +165,7 @@ impl Notification for CommandExecutionOutputDelta<'_> {
 
 /// `item/commandExecution/terminalInteraction`: the agent wrote to a command.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TerminalInteraction<'a> {
     /// The thread.

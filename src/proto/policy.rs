@@ -10,6 +10,7 @@ use super::null_is_default;
 ///
 /// The order of the variants is that of the reference, because its refusal of an unknown one lists them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum AskForApproval {
     /// Ask for everything that is not known to be harmless.
@@ -25,6 +26,7 @@ pub enum AskForApproval {
 
 /// The switches of [`AskForApproval::Granular`]; their keys are snake_case on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct GranularApproval {
     /// Ask when a command wants to leave the sandbox.
     pub sandbox_approval: bool,
@@ -42,6 +44,7 @@ pub struct GranularApproval {
 
 /// Who answers approval requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ApprovalsReviewer {
     /// The client's user.
@@ -55,6 +58,7 @@ pub enum ApprovalsReviewer {
 
 /// The sandbox named in short, as threads are started with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum SandboxMode {
     /// Reading everywhere, writing nowhere.
@@ -67,6 +71,7 @@ pub enum SandboxMode {
 
 /// The sandbox in full, as turns are started with it and answers report it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum SandboxPolicy {
     /// No sandbox.
@@ -102,6 +107,7 @@ pub enum SandboxPolicy {
 
 /// The network as an outer sandbox leaves it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum NetworkAccess {
     /// Not reachable, or not fully.
@@ -113,6 +119,7 @@ pub enum NetworkAccess {
 
 /// How hard the model thinks (`low`, `high`, …). An open set: each model names its own efforts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct ReasoningEffort(pub String);
 
@@ -132,6 +139,7 @@ impl From<&str> for ReasoningEffort {
 
 /// How much of its reasoning the model sums up for the user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum ReasoningSummary {
     /// The model decides.
@@ -146,6 +154,7 @@ pub enum ReasoningSummary {
 
 /// The tone in which the agent writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum Personality {
     /// No instruction about it.
@@ -158,6 +167,7 @@ pub enum Personality {
 
 /// How readily the agent hands work to sub-agents.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum MultiAgentMode {
     /// Only when the user asks for it.
@@ -171,6 +181,7 @@ pub enum MultiAgentMode {
 
 /// Under which access programme security work is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum CyberAccessProgram {
     /// None in particular.
@@ -183,6 +194,7 @@ pub enum CyberAccessProgram {
 
 /// The collaboration mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum ModeKind {
     /// Work on what the user asks.
@@ -194,6 +206,7 @@ pub enum ModeKind {
 
 /// A collaboration mode together with the settings that it brings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CollaborationMode {
     /// Which mode.
@@ -204,6 +217,7 @@ pub struct CollaborationMode {
 
 /// The settings of a [`CollaborationMode`]; their keys are snake_case on the wire.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CollaborationSettings {
     /// The model's slug.
     pub model: String,
@@ -215,6 +229,7 @@ pub struct CollaborationSettings {
 
 /// The named permission profile that is in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ActivePermissionProfile {
     /// The profile's name.

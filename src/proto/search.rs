@@ -6,6 +6,7 @@ use super::Notification;
 
 /// Parameters of `fuzzyFileSearch`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct FuzzyFileSearchParams {
     /// What to look for.
@@ -19,6 +20,7 @@ pub struct FuzzyFileSearchParams {
 
 /// The answer to `fuzzyFileSearch`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FuzzyFileSearchResponse {
     /// The best matches, best first.
     pub files: Vec<FuzzyFileSearchResult>,
@@ -26,6 +28,7 @@ pub struct FuzzyFileSearchResponse {
 
 /// A file or directory that matches.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FuzzyFileSearchResult {
     /// The folder that it was found in, as it was asked for.
     pub root: String,
@@ -44,6 +47,7 @@ pub struct FuzzyFileSearchResult {
 
 /// What was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum FuzzyFileSearchMatchType {
     /// A file, or anything else that is no directory.
@@ -54,6 +58,7 @@ pub enum FuzzyFileSearchMatchType {
 
 /// Parameters of `fuzzyFileSearch/sessionStart`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct FuzzyFileSearchSessionStartParams {
     /// The client's name for the session.
@@ -64,6 +69,7 @@ pub struct FuzzyFileSearchSessionStartParams {
 
 /// Parameters of `fuzzyFileSearch/sessionUpdate`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct FuzzyFileSearchSessionUpdateParams {
     /// The session.
@@ -74,6 +80,7 @@ pub struct FuzzyFileSearchSessionUpdateParams {
 
 /// Parameters of `fuzzyFileSearch/sessionStop`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct FuzzyFileSearchSessionStopParams {
     /// The session.
@@ -82,6 +89,7 @@ pub struct FuzzyFileSearchSessionStopParams {
 
 /// `fuzzyFileSearch/sessionUpdated`: the best matches found so far.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct FuzzyFileSearchSessionUpdated<'a> {
     /// The session.
@@ -98,6 +106,7 @@ impl Notification for FuzzyFileSearchSessionUpdated<'_> {
 
 /// `fuzzyFileSearch/sessionCompleted`: everything was looked at; nothing follows until the next query.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct FuzzyFileSearchSessionCompleted<'a> {
     /// The session.

@@ -28,6 +28,7 @@ pub trait ServerRequest: Serialize + Sized {
 
 /// `item/commandExecution/requestApproval`: may this command run?
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CommandApprovalParams {
     /// What is to be approved.
@@ -65,6 +66,7 @@ pub struct CommandApprovalParams {
 
 /// What a command approval is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum CommandApprovalKind {
     /// A command of the model.
@@ -78,6 +80,7 @@ pub enum CommandApprovalKind {
 
 /// What a client says about a command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum CommandDecision {
     /// It may run.
@@ -104,6 +107,7 @@ pub enum CommandDecision {
 
 /// A rule for one host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct NetworkPolicyAmendment {
     /// What the rule does.
     pub action: NetworkPolicyRuleAction,
@@ -113,6 +117,7 @@ pub struct NetworkPolicyAmendment {
 
 /// What a rule for a host does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum NetworkPolicyRuleAction {
     /// It may be reached.
@@ -123,6 +128,7 @@ pub enum NetworkPolicyRuleAction {
 
 /// The answer to [`CommandApprovalParams`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CommandApprovalResponse {
     /// The decision.
     pub decision: CommandDecision,
@@ -140,6 +146,7 @@ impl ServerRequest for CommandApprovalParams {
 
 /// `item/fileChange/requestApproval`: may these files be changed?
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct FileChangeApprovalParams {
     /// The thread.
@@ -158,6 +165,7 @@ pub struct FileChangeApprovalParams {
 
 /// What a client says about a patch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum FileChangeDecision {
     /// It may be applied.
@@ -172,6 +180,7 @@ pub enum FileChangeDecision {
 
 /// The answer to [`FileChangeApprovalParams`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FileChangeApprovalResponse {
     /// The decision.
     pub decision: FileChangeDecision,

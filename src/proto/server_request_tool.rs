@@ -13,6 +13,7 @@ use super::thread::ThreadActiveFlag;
 
 /// A tool that a client brings along, or a namespace of such tools.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct DynamicToolSpec {
     /// Which of the two.
@@ -32,6 +33,7 @@ pub struct DynamicToolSpec {
 
 /// What a client brings along.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum DynamicToolKind {
     /// A tool; clients leave it out.
@@ -43,6 +45,7 @@ pub enum DynamicToolKind {
 
 /// `item/tool/call`: carry out a tool that the client brought along.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct DynamicToolCallParams {
     /// The thread.
@@ -61,6 +64,7 @@ pub struct DynamicToolCallParams {
 
 /// The answer to [`DynamicToolCallParams`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct DynamicToolCallResponse {
     /// The output.
@@ -77,6 +81,7 @@ impl ServerRequest for DynamicToolCallParams {
 
 /// `item/tool/requestUserInput`: questions to the user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct UserInputParams {
     /// The thread.
@@ -95,6 +100,7 @@ pub struct UserInputParams {
 
 /// A question to the user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct UserInputQuestion {
     /// Names it in the answer.
@@ -115,6 +121,7 @@ pub struct UserInputQuestion {
 
 /// A choice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct UserInputOption {
     /// The answer's text.
     pub label: String,
@@ -124,6 +131,7 @@ pub struct UserInputOption {
 
 /// The answer to [`UserInputParams`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct UserInputResponse {
     /// By the question's id.
     pub answers: BTreeMap<String, UserInputAnswer>,
@@ -131,6 +139,7 @@ pub struct UserInputResponse {
 
 /// The user's answer to one question.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct UserInputAnswer {
     /// What was chosen or typed.
     pub answers: Vec<String>,
@@ -144,6 +153,7 @@ impl ServerRequest for UserInputParams {
 
 /// `mcpServer/elicitation/request`: an MCP server wants to know something.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ElicitationParams {
     /// The thread.
@@ -159,6 +169,7 @@ pub struct ElicitationParams {
 
 /// What an MCP server wants to know.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "mode", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Elicitation {
     /// The fields of a form.
@@ -187,6 +198,7 @@ pub enum Elicitation {
 
 /// The answer to [`ElicitationParams`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ElicitationResponse {
     /// What the user did.
     pub action: ElicitationAction,
@@ -200,6 +212,7 @@ pub struct ElicitationResponse {
 
 /// What the user did with an elicitation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum ElicitationAction {
     /// Answered.

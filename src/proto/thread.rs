@@ -12,6 +12,7 @@ use super::turn::Turn;
 
 /// A thread as answers and notifications show it. Times are Unix seconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Thread {
     /// UUIDv7.
@@ -85,6 +86,7 @@ pub struct Thread {
 
 /// A place where a thread's commands run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadEnvironment {
     /// `local`, or the id of a remote one.
@@ -97,6 +99,7 @@ pub struct ThreadEnvironment {
 
 /// A section of the thread list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadSection {
     /// Its id.
@@ -109,6 +112,7 @@ pub struct ThreadSection {
 
 /// The state of a checkout.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct GitInfo {
     /// Commit.
@@ -121,6 +125,7 @@ pub struct GitInfo {
 
 /// How a thread's history is kept and read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum ThreadHistoryMode {
     /// As a whole.
@@ -132,6 +137,7 @@ pub enum ThreadHistoryMode {
 
 /// What a thread is doing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum ThreadStatus {
     /// Only in the store.
@@ -149,6 +155,7 @@ pub enum ThreadStatus {
 
 /// What an active thread waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum ThreadActiveFlag {
     /// Somebody has to approve.
@@ -159,6 +166,7 @@ pub enum ThreadActiveFlag {
 
 /// What kind of client made a thread.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum SessionSource {
     /// The terminal UI.
@@ -183,6 +191,7 @@ pub enum SessionSource {
 
 /// Where reading stopped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum ThreadUnreadPosition {
     /// Nothing was read.
@@ -196,6 +205,7 @@ pub enum ThreadUnreadPosition {
 
 /// What the user has read of a thread.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadReadState {
     /// None if everything was read.
@@ -206,6 +216,7 @@ pub struct ThreadReadState {
 
 /// The settings that the next turn of a thread will use.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadSettings {
     /// Plugins switched off.

@@ -10,6 +10,7 @@ use super::thread_read::Paging;
 
 /// Something that a client keeps with a thread.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadAttachment {
     /// The server's name for it.
@@ -26,6 +27,7 @@ pub struct ThreadAttachment {
 
 /// Parameters of `thread/attachment/add`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadAttachmentAddParams {
     /// The thread.
@@ -40,6 +42,7 @@ pub struct ThreadAttachmentAddParams {
 
 /// Whether an attachment was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum ThreadAttachmentAddOutcome {
     /// It was.
@@ -50,6 +53,7 @@ pub enum ThreadAttachmentAddOutcome {
 
 /// Answer to `thread/attachment/add`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ThreadAttachmentAddResponse {
     /// The one that is there now.
     pub attachment: ThreadAttachment,
@@ -59,6 +63,7 @@ pub struct ThreadAttachmentAddResponse {
 
 /// Parameters of `thread/attachment/list`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadAttachmentListParams {
     /// The thread.
@@ -70,6 +75,7 @@ pub struct ThreadAttachmentListParams {
 
 /// Answer to `thread/attachment/list`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadAttachmentListResponse {
     /// Oldest first.
@@ -80,6 +86,7 @@ pub struct ThreadAttachmentListResponse {
 
 /// Parameters of `thread/attachmentOwner/list`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadAttachmentOwnerListParams {
     /// What it is.
@@ -96,6 +103,7 @@ pub struct ThreadAttachmentOwnerListParams {
 
 /// A thread that has an attachment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadAttachmentOwner {
     /// The thread.
@@ -106,6 +114,7 @@ pub struct ThreadAttachmentOwner {
 
 /// Answer to `thread/attachmentOwner/list`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadAttachmentOwnerListResponse {
     /// The threads.
@@ -116,6 +125,7 @@ pub struct ThreadAttachmentOwnerListResponse {
 
 /// Parameters of `thread/attachment/remove`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadAttachmentRemoveParams {
     /// The thread.
@@ -128,6 +138,7 @@ pub struct ThreadAttachmentRemoveParams {
 
 /// What happened to an attachment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum ThreadAttachmentOperation {
     /// It was made.
@@ -138,6 +149,7 @@ pub enum ThreadAttachmentOperation {
 
 /// `thread/attachment/updated`.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadAttachmentUpdated<'a> {
     /// The thread.
@@ -158,6 +170,7 @@ impl Notification for ThreadAttachmentUpdated<'_> {
 
 /// What a user did with a thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum ThreadReadStateOperation {
     /// Read all of it.
@@ -168,6 +181,7 @@ pub enum ThreadReadStateOperation {
 
 /// Parameters of `thread/readState/update`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadReadStateUpdateParams {
     /// The thread.
@@ -180,6 +194,7 @@ pub struct ThreadReadStateUpdateParams {
 
 /// Answer to `thread/readState/update`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadReadStateUpdateResponse {
     /// The state as it is now.
@@ -188,6 +203,7 @@ pub struct ThreadReadStateUpdateResponse {
 
 /// Parameters of `thread/inject_items`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadInjectItemsParams {
     /// The thread.

@@ -6,6 +6,7 @@ use super::{Notification, present};
 
 /// Where a goal stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum ThreadGoalStatus {
     /// It is worked on: one turn follows the other.
@@ -24,6 +25,7 @@ pub enum ThreadGoalStatus {
 
 /// Who changes a goal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum ThreadGoalMutationOrigin {
     /// A user.
@@ -34,6 +36,7 @@ pub enum ThreadGoalMutationOrigin {
 
 /// A thread's goal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadGoal {
     /// The thread.
@@ -56,6 +59,7 @@ pub struct ThreadGoal {
 
 /// Parameters of `thread/goal/set`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadGoalSetParams {
     /// The thread.
@@ -76,6 +80,7 @@ pub struct ThreadGoalSetParams {
 
 /// Parameters of `thread/goal/clear`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadGoalClearParams {
     /// The thread.
@@ -87,6 +92,7 @@ pub struct ThreadGoalClearParams {
 
 /// Answer to `thread/goal/set`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ThreadGoalSetResponse {
     /// The goal as it is now.
     pub goal: ThreadGoal,
@@ -94,6 +100,7 @@ pub struct ThreadGoalSetResponse {
 
 /// Answer to `thread/goal/get`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ThreadGoalGetResponse {
     /// The goal, if there is one.
     pub goal: Option<ThreadGoal>,
@@ -101,6 +108,7 @@ pub struct ThreadGoalGetResponse {
 
 /// Answer to `thread/goal/clear`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ThreadGoalClearResponse {
     /// False if there was none.
     pub cleared: bool,
@@ -108,6 +116,7 @@ pub struct ThreadGoalClearResponse {
 
 /// `thread/goal/updated`.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadGoalUpdated<'a> {
     /// The thread.
@@ -124,6 +133,7 @@ impl Notification for ThreadGoalUpdated<'_> {
 
 /// `thread/goal/cleared`.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadGoalCleared<'a> {
     /// The thread.

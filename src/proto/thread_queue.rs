@@ -11,6 +11,7 @@ use super::{Notification, null_is_default};
 
 /// Something that waits for its turn.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct QueuedSubmission {
     /// The server's name for it.
@@ -25,6 +26,7 @@ pub struct QueuedSubmission {
 
 /// Parameters of `thread/queue/add`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadQueueAddParams {
     /// The thread.
@@ -40,6 +42,7 @@ pub struct ThreadQueueAddParams {
 
 /// Parameters of `thread/queue/list`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadQueueListParams {
     /// The thread.
@@ -51,6 +54,7 @@ pub struct ThreadQueueListParams {
 
 /// Parameters of `thread/queue/update`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadQueueUpdateParams {
     /// The thread.
@@ -66,6 +70,7 @@ pub struct ThreadQueueUpdateParams {
 
 /// Parameters of `thread/queue/delete`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadQueueDeleteParams {
     /// The thread.
@@ -76,6 +81,7 @@ pub struct ThreadQueueDeleteParams {
 
 /// Parameters of `thread/queue/reorder`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadQueueReorderParams {
     /// The thread.
@@ -86,6 +92,7 @@ pub struct ThreadQueueReorderParams {
 
 /// Parameters of `thread/queue/start`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadQueueStartParams {
     /// The thread.
@@ -97,6 +104,7 @@ pub struct ThreadQueueStartParams {
 
 /// Answer to `thread/queue/add` and `thread/queue/update`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadQueuedResponse {
     /// The submission as it waits now.
@@ -105,6 +113,7 @@ pub struct ThreadQueuedResponse {
 
 /// Answer to `thread/queue/list`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadQueueListResponse {
     /// First to start first.
@@ -115,6 +124,7 @@ pub struct ThreadQueueListResponse {
 
 /// Answer to `thread/queue/delete`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ThreadQueueDeleteResponse {
     /// False if it did not wait (any more).
     pub deleted: bool,
@@ -122,6 +132,7 @@ pub struct ThreadQueueDeleteResponse {
 
 /// Answer to `thread/queue/start`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ThreadQueueStartResponse {
     /// The turn that takes it.
     pub turn: Turn,
@@ -129,6 +140,7 @@ pub struct ThreadQueueStartResponse {
 
 /// `thread/queue/changed`: look again.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadQueueChanged<'a> {
     /// The thread.

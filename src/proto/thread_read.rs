@@ -12,6 +12,7 @@ use super::{null_is_default, present};
 
 /// Parameters of `thread/read`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadReadParams {
     /// The thread.
@@ -23,6 +24,7 @@ pub struct ThreadReadParams {
 
 /// Answer to `thread/read`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadReadResponse {
     /// The thread.
@@ -33,6 +35,7 @@ pub struct ThreadReadResponse {
 
 /// Answer to `thread/unarchive` and `thread/metadata/update`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadResponse {
     /// The thread as it is now.
@@ -41,6 +44,7 @@ pub struct ThreadResponse {
 
 /// Which part of a list is wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Paging {
     /// A cursor of an earlier answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -52,6 +56,7 @@ pub struct Paging {
 
 /// Parameters of `thread/list`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadListParams {
     /// Which part of them.
@@ -112,6 +117,7 @@ pub struct ThreadListParams {
 
 /// One string or several.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum OneOrMany {
     /// One.
@@ -122,6 +128,7 @@ pub enum OneOrMany {
 
 /// What threads are sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ThreadSortKey {
     /// Creation.
@@ -137,6 +144,7 @@ pub enum ThreadSortKey {
 
 /// The order of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum SortDirection {
     /// Oldest first.
@@ -147,6 +155,7 @@ pub enum SortDirection {
 
 /// Kinds of sources that a list can be narrowed to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum ThreadSourceKind {
     /// The terminal UI.
@@ -174,6 +183,7 @@ pub enum ThreadSourceKind {
 
 /// Answer to `thread/list`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadListResponse {
     /// The page.
@@ -189,6 +199,7 @@ pub struct ThreadListResponse {
 
 /// Parameters of `thread/loaded/list`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadLoadedListParams {
     /// Which part of them.
@@ -198,6 +209,7 @@ pub struct ThreadLoadedListParams {
 
 /// Answer to `thread/loaded/list`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadLoadedListResponse {
     /// Ids of loaded threads.
@@ -208,6 +220,7 @@ pub struct ThreadLoadedListResponse {
 
 /// Parameters of `thread/turns/list`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadTurnsListParams {
     /// The thread.
@@ -225,6 +238,7 @@ pub struct ThreadTurnsListParams {
 
 /// A page of turns; also the answer to `thread/turns/list`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TurnsPage {
     /// The page.
@@ -240,6 +254,7 @@ pub type ThreadTurnsListResponse = TurnsPage;
 
 /// Parameters of `thread/items/list`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadItemsListParams {
     /// The thread.
@@ -263,6 +278,7 @@ pub struct ThreadItemsListParams {
 
 /// Where `thread/items/list` starts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum ThreadItemsListCursor {
     /// A cursor of an earlier answer.
@@ -273,6 +289,7 @@ pub enum ThreadItemsListCursor {
 
 /// An item as a starting point.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum ThreadItemsListAnchor {
     /// The item with this id.
@@ -284,6 +301,7 @@ pub enum ThreadItemsListAnchor {
 
 /// Which outputs `thread/items/list` leaves out.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadItemOutputDeferral {
     /// Those of commands.
@@ -296,6 +314,7 @@ pub struct ThreadItemOutputDeferral {
 
 /// An item with its turn. Times are Unix milliseconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadItemEntry {
     /// The turn.
@@ -313,6 +332,7 @@ pub struct ThreadItemEntry {
 
 /// Answer to `thread/items/list`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadItemsListResponse {
     /// The page.
@@ -325,6 +345,7 @@ pub struct ThreadItemsListResponse {
 
 /// Parameters of `thread/items/read`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadItemsReadParams {
     /// The thread.
@@ -337,6 +358,7 @@ pub struct ThreadItemsReadParams {
 
 /// Answer to `thread/items/read`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadItemsReadResponse {
     /// The items that exist.
@@ -345,6 +367,7 @@ pub struct ThreadItemsReadResponse {
 
 /// Parameters of `thread/name/set`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadSetNameParams {
     /// The thread.
@@ -355,6 +378,7 @@ pub struct ThreadSetNameParams {
 
 /// Parameters of `thread/unsubscribe`, `thread/archive`, `thread/unarchive` and `thread/delete`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadIdParams {
     /// The thread.
@@ -363,6 +387,7 @@ pub struct ThreadIdParams {
 
 /// Answer to `thread/unsubscribe`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadUnsubscribeResponse {
     /// What there was to end.
@@ -371,6 +396,7 @@ pub struct ThreadUnsubscribeResponse {
 
 /// What `thread/unsubscribe` found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum ThreadUnsubscribeStatus {
     /// The thread is not loaded.
@@ -383,6 +409,7 @@ pub enum ThreadUnsubscribeStatus {
 
 /// Parameters of `thread/metadata/update`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadMetadataUpdateParams {
     /// The thread.
@@ -400,6 +427,7 @@ pub struct ThreadMetadataUpdateParams {
 
 /// Changes of a checkout's state: a left-out field stays, null clears, a string sets.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct GitInfoUpdate {
     /// Commit.
@@ -415,6 +443,7 @@ pub struct GitInfoUpdate {
 
 /// Parameters of `thread/revert`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadRevertParams {
     /// The thread.
@@ -425,6 +454,7 @@ pub struct ThreadRevertParams {
 
 /// Answer to `thread/revert`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadRevertResponse {
     /// The thread.

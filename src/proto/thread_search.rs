@@ -10,6 +10,7 @@ use super::thread_read::{Paging, SortDirection, ThreadSortKey, ThreadSourceKind}
 
 /// Parameters of `thread/search`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadSearchParams {
     /// What to look for.
@@ -39,6 +40,7 @@ pub struct ThreadSearchParams {
 
 /// A thread that was found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ThreadSearchResult {
     /// The thread.
     pub thread: Thread,
@@ -48,6 +50,7 @@ pub struct ThreadSearchResult {
 
 /// Answer to `thread/search`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadSearchResponse {
     /// The threads.
@@ -60,6 +63,7 @@ pub struct ThreadSearchResponse {
 
 /// Parameters of `thread/searchOccurrences`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadSearchOccurrencesParams {
     /// The thread.
@@ -73,6 +77,7 @@ pub struct ThreadSearchOccurrencesParams {
 
 /// One occurrence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadSearchOccurrence {
     /// The message's turn.
@@ -89,6 +94,7 @@ pub struct ThreadSearchOccurrence {
 
 /// A range of a text in UTF-16 code units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ThreadSearchTextRange {
     /// The first.
     pub start: u32,
@@ -98,6 +104,7 @@ pub struct ThreadSearchTextRange {
 
 /// Answer to `thread/searchOccurrences`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadSearchOccurrencesResponse {
     /// Oldest first.

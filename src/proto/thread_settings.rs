@@ -11,6 +11,7 @@ use super::present;
 
 /// Parameters of `thread/settings/update`. What is absent or null stays as it is, but for the speed tier.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadSettingsUpdateParams {
     /// The thread.

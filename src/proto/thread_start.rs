@@ -18,6 +18,7 @@ use super::turn::TurnItemsView;
 
 /// Parameters of `thread/start`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadStartParams {
     /// The model's slug; none means the configured one.
@@ -105,6 +106,7 @@ pub struct ThreadStartParams {
 
 /// Why a session starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum ThreadStartSource {
     /// The client was started.
@@ -115,6 +117,7 @@ pub enum ThreadStartSource {
 
 /// Answer to `thread/start` and `thread/fork`: the thread and its settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadStartResponse {
     /// The thread.
@@ -156,6 +159,7 @@ pub type ThreadForkResponse = ThreadStartResponse;
 
 /// Parameters of `thread/resume`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadResumeParams {
     /// The thread.
@@ -218,6 +222,7 @@ pub struct ThreadResumeParams {
 
 /// Which first page of turns `thread/resume` should add.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct InitialTurnsPageParams {
     /// At most this many turns.
@@ -233,6 +238,7 @@ pub struct InitialTurnsPageParams {
 
 /// Answer to `thread/resume`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadResumeResponse {
     /// The thread.
@@ -279,6 +285,7 @@ pub struct ThreadResumeResponse {
 
 /// Parameters of `thread/fork`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadForkParams {
     /// The thread to copy.

@@ -7,6 +7,7 @@ use super::turn::Turn;
 
 /// Parameters of `thread/shellCommand`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadShellCommandParams {
     /// The thread.
@@ -20,6 +21,7 @@ pub struct ThreadShellCommandParams {
 
 /// Parameters of `review/start`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ReviewStartParams {
     /// The thread.
@@ -33,6 +35,7 @@ pub struct ReviewStartParams {
 
 /// What is reviewed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum ReviewTarget {
     /// The working tree.
@@ -59,6 +62,7 @@ pub enum ReviewTarget {
 
 /// Where a review takes place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum ReviewDelivery {
     /// In the thread itself.
@@ -67,6 +71,7 @@ pub enum ReviewDelivery {
 
 /// Answer to `review/start`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ReviewStartResponse {
     /// The turn, just begun.
@@ -77,6 +82,7 @@ pub struct ReviewStartResponse {
 
 /// Parameters of `thread/backgroundTerminals/list`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct BackgroundTerminalsListParams {
     /// The thread.
@@ -91,6 +97,7 @@ pub struct BackgroundTerminalsListParams {
 
 /// Answer to `thread/backgroundTerminals/list`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct BackgroundTerminalsListResponse {
     /// The terminals.
@@ -101,6 +108,7 @@ pub struct BackgroundTerminalsListResponse {
 
 /// A command that has outlived its call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadBackgroundTerminal {
     /// The item that shows it.
@@ -121,6 +129,7 @@ pub struct ThreadBackgroundTerminal {
 
 /// Parameters of `thread/backgroundTerminals/terminate`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct BackgroundTerminalsTerminateParams {
     /// The thread.
@@ -131,6 +140,7 @@ pub struct BackgroundTerminalsTerminateParams {
 
 /// Answer to `thread/backgroundTerminals/terminate`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct BackgroundTerminalsTerminateResponse {
     /// Whether there was one.

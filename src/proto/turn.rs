@@ -17,6 +17,7 @@ use super::policy::{
 
 /// A turn as answers and notifications show it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Turn {
     /// UUIDv7.
@@ -42,6 +43,7 @@ pub struct Turn {
 
 /// How far a turn is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum TurnStatus {
     /// It ended as it should.
@@ -56,6 +58,7 @@ pub enum TurnStatus {
 
 /// How much of a turn's items is meant or present.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum TurnItemsView {
     /// None.
@@ -75,6 +78,7 @@ impl Default for TurnItemsView {
 
 /// Why a turn, or one attempt of it, failed.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TurnError {
     /// For people.
@@ -89,6 +93,7 @@ pub struct TurnError {
 
 /// Why a turn failed, for programs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum CodexErrorInfo {
     /// The conversation does not fit into the model's context any more.
@@ -156,6 +161,7 @@ pub enum CodexErrorInfo {
 
 /// Kinds of turns that take no input while they run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum NonSteerableTurnKind {
     /// A review.
@@ -203,6 +209,7 @@ impl TurnStartParams {
 
 /// Parameters of `turn/start`. Settings given here stay for the turns that follow, unless they say otherwise.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TurnStartParams {
     /// The thread.
@@ -291,6 +298,7 @@ pub struct TurnStartParams {
 
 /// An output of a tool outside of the conversation.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TurnToolOutput {
     /// The tool.
@@ -307,6 +315,7 @@ pub struct TurnToolOutput {
 
 /// Context that a client adds to a turn.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct AdditionalContextEntry {
     /// How far it can be trusted.
@@ -320,6 +329,7 @@ pub struct AdditionalContextEntry {
 
 /// How far added context can be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum AdditionalContextKind {
     /// Comes from anywhere.
@@ -330,6 +340,7 @@ pub enum AdditionalContextKind {
 
 /// Answer to `turn/start`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TurnStartResponse {
     /// The turn, just begun.
@@ -338,6 +349,7 @@ pub struct TurnStartResponse {
 
 /// Parameters of `turn/steer`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TurnSteerParams {
     /// The thread.
@@ -362,6 +374,7 @@ pub struct TurnSteerParams {
 
 /// Answer to `turn/steer`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TurnSteerResponse {
     /// The turn that took the input.
@@ -370,6 +383,7 @@ pub struct TurnSteerResponse {
 
 /// Parameters of `turn/interrupt`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TurnInterruptParams {
     /// The thread.
