@@ -511,6 +511,13 @@ pub const MODEL_CONTEXT_WINDOW: i64 = 258_400;
 pub const OFFLINE_PAUSE_MAX: Duration = Duration::from_secs(60);
 /// Characters of a tool's answer that the offline model repeats; more are cut.
 pub const OFFLINE_QUOTE_CHARS: usize = 200;
+/// Values in an answer of the offline model that has to fit a schema; what a schema asks for beyond is left
+/// out.
+pub const OFFLINE_FITTING_VALUES: usize = 1000;
+/// Values inside each other in such an answer, and references that lead to one of them; below is null.
+pub const OFFLINE_FITTING_DEPTH: usize = 16;
+/// Characters of a text in such an answer; more are cut.
+pub const OFFLINE_FITTING_CHARS: usize = 4096;
 /// Threads whose place in a recording is remembered; above it the one that played longest ago begins anew.
 pub const REPLAY_THREADS_MAX: usize = 1024;
 /// Bytes of a recorded file that a `replay` provider plays. A larger one fails the turn.

@@ -4,8 +4,12 @@
 //! it to think, to call each tool and to fail (see [`script`]), so that a client author sees whatever a real
 //! model would make a turn do. It keeps nothing between requests: how far it is in a prompt, it reads from
 //! the calls in the conversation.
+//!
+//! A turn that asks for JSON of a certain form gets just that (see [`fitting`]): clients run such turns in
+//! the background, with the user's prompt in theirs, and the user's directions are not meant for them.
 
 mod failures;
+mod fitting;
 mod script;
 
 use std::collections::VecDeque;
@@ -111,6 +115,13 @@ impl<'a> Performance<'a> {
     }
 
     fn perform(&mut self, prompt: &str) {
+        if let Some(schema) = self.request.output_schema.as_deref() {
+            // Too deep to be read is the only way to fail: it was JSON when it came.
+            let schema = serde_json::from_str(schema.get()).unwrap_or_default();
+            let words = prompt.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default();
+            self.say(&fitting::fitting(&schema, words).to_string());
+            return self.complete();
+        }
         let script = Script::parse(prompt);
         let mut made = self.since.iter().filter(|item| matches!(item, InputItem::ToolCall(_))).count();
         let has_begun = made > 0;

@@ -185,6 +185,18 @@ fn it_fails_when_it_is_told_to() {
 }
 
 #[test]
+fn a_schema_gets_what_fits_it_and_nothing_else() {
+    let mut request =
+        request("Make a title.\n\nUser prompt:\nfail: context\n$ ls\nplan: a\n  about whales \n");
+    request.tools = vec![function("exec_command"), function("update_plan")];
+    let schema = json!({ "type": "object", "properties": { "title": { "type": "string", "maxLength": 8 } } });
+    request.output_schema = Some(serde_json::value::to_raw_value(&schema).expect("JSON"));
+    let events = answer(&request).expect("it answers");
+    assert_eq!(said(&events), r#"{"title":"about wh"}"#);
+    assert_eq!(calls(&events), []);
+}
+
+#[test]
 fn a_cancelled_stream_stops() {
     let clock = Clock::simulated(/*wall_start_ms*/ 0);
     let (canceller, cancel) = cancellation(clock);
