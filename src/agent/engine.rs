@@ -47,6 +47,8 @@ pub(super) struct Engine {
     pub(super) request: ModelRequest,
     /// What the model is saying.
     pub(super) open: Option<Open>,
+    /// Plans that it has proposed.
+    pub(super) plans: u32,
     pub(super) last_message: Option<Arc<ThreadItem>>,
     mailbox: Mailbox<NewInput>,
     tools: Toolbox,
@@ -111,6 +113,7 @@ impl Engine {
             control,
             request,
             open: None,
+            plans: 0,
             last_message: None,
             mailbox,
             tools,

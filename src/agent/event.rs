@@ -42,6 +42,8 @@ pub enum Change {
     Streamed,
     /// The message that the agent is saying has grown.
     TextGrew(GrownTo),
+    /// The plan that it proposes has.
+    PlanGrew(GrownTo),
     /// An item began.
     ItemStarted(Arc<ThreadItem>),
     /// An item is complete and in the store.

@@ -19,8 +19,8 @@ const PROMPT: &str = include_str!("prompt.md");
 /// What is asked of the model in plan mode, unless the client says it in words of its own.
 const PLAN_MODE: &str = "You and the user make a plan together. Find out what you need by reading and by \
     asking the user; change no files and run nothing that changes anything, also not if you are told to go \
-    on. End with a plan that somebody else could carry out without asking again. Only a change of this mode \
-    ends it.";
+    on. End with a plan that somebody else could carry out without asking again, in Markdown, between a line \
+    `<proposed_plan>` and a line `</proposed_plan>`. Only a change of this mode ends it.";
 /// What is said when that is over.
 const USUAL_MODE: &str = "The mode before this is over. Do what the user asks.";
 

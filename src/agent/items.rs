@@ -1,7 +1,7 @@
 //! Making items, and what is read off the user's input.
 
 use crate::proto::{
-    AgentMessageItem, ItemBody, MessagePhase, ReasoningItem, ThreadItem, UserInput, UserMessageItem,
+    AgentMessageItem, ItemBody, MessagePhase, PlanItem, ReasoningItem, ThreadItem, UserInput, UserMessageItem,
 };
 use crate::store::NewItem;
 
@@ -24,6 +24,11 @@ pub(super) fn agent_message(id: String, text: String, phase: Option<MessagePhase
         delivery: None,
         questions: None,
     })
+}
+
+/// The item for a plan that the model proposes.
+pub(super) fn plan(id: String, text: String) -> ItemBody {
+    ItemBody::Plan(PlanItem { id, text })
 }
 
 /// The item for what the model thought.

@@ -18,6 +18,8 @@ mod input;
 mod instructions;
 mod items;
 mod live;
+mod message;
+mod proposed_plan;
 mod settings;
 mod silence;
 mod skills;

@@ -9,34 +9,22 @@ use uuid::Uuid;
 use super::control::Cut;
 use super::conversation::mend;
 use super::engine::{Answer, Engine};
-use super::event::Change;
 use super::items;
-use super::live::LiveText;
+use super::message::OpenMessage;
 use super::silence::SilenceWatch;
 use super::stop::Stop;
 use crate::limits;
-use crate::model::{
-    Cancel, Content, InputItem, ModelError, ModelEvent, ModelFailure, ModelRequest, Role, ToolCall,
-};
+use crate::model::{Cancel, InputItem, ModelError, ModelEvent, ModelFailure, ModelRequest, ToolCall};
 use crate::obs::metrics::values::MODEL_RETRIES;
 use crate::proto::{
-    AgentMessageDelta, CodexErrorInfo, ErrorNotification, MessagePhase, ReasoningSummaryPartAdded,
-    ReasoningSummaryTextDelta, ReasoningTextDelta, TurnError,
+    CodexErrorInfo, ErrorNotification, ReasoningSummaryPartAdded, ReasoningSummaryTextDelta,
+    ReasoningTextDelta, TurnError,
 };
 
 /// What the model is saying.
 pub(super) enum Open {
     Message(OpenMessage),
     Thought(OpenThought),
-}
-
-pub(super) struct OpenMessage {
-    /// As the model calls it; the item has an id of its own, because models number per answer.
-    model_id: String,
-    item_id: String,
-    started_at_ms: i64,
-    phase: Option<MessagePhase>,
-    text: LiveText,
 }
 
 pub(super) struct OpenThought {
@@ -292,56 +280,6 @@ impl Engine {
         }
     }
 
-    fn message_grows(&mut self, model_id: String, delta: &str) -> Result<(), Stop> {
-        if !matches!(&self.open, Some(Open::Message(open)) if open.model_id == model_id) {
-            self.open_message(model_id, /*phase*/ None)?;
-        }
-        let Some(Open::Message(OpenMessage { item_id, text, .. })) = &self.open else { return Ok(()) };
-        let grown_to = text.push(delta);
-        let (thread_id, turn_id) = (self.teller.thread(), self.teller.turn());
-        let grown = AgentMessageDelta { thread_id, turn_id, item_id, delta };
-        let notification = self.teller.encode(&grown);
-        Ok(self.teller.tell(Change::TextGrew(grown_to), notification)?)
-    }
-
-    fn message_done(
-        &mut self,
-        model_id: String,
-        text: String,
-        phase: Option<MessagePhase>,
-    ) -> Result<(), Stop> {
-        if !matches!(&self.open, Some(Open::Message(open)) if open.model_id == model_id) {
-            self.open_message(model_id, phase)?;
-        }
-        match self.open.take() {
-            Some(Open::Message(open)) => {
-                let phase = phase.or(open.phase);
-                self.complete_message(OpenMessage { phase, ..open }, text)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn open_message(&mut self, model_id: String, phase: Option<MessagePhase>) -> Result<(), Stop> {
-        self.close_open(/*broken*/ false)?;
-        let item_id = format!("msg_{}", Uuid::now_v7().simple());
-        let started_at_ms = self.teller.now_ms();
-        self.teller.start_item(items::agent_message(item_id.clone(), String::new(), phase), started_at_ms)?;
-        let text = LiveText::default();
-        self.open = Some(Open::Message(OpenMessage { model_id, item_id, started_at_ms, phase, text }));
-        Ok(())
-    }
-
-    fn complete_message(&mut self, open: OpenMessage, text: String) -> Result<(), Stop> {
-        let content = vec![Content::Text { text: text.clone() }];
-        let entry = InputItem::Message { role: Role::Assistant, content, phase: open.phase };
-        let body = items::agent_message(open.item_id, text, open.phase);
-        let item = self.teller.complete_item(body, open.started_at_ms, std::slice::from_ref(&entry))?;
-        self.request.input.push(entry);
-        self.last_message = Some(item);
-        Ok(())
-    }
-
     /// The thought of this name, begun if it was not.
     fn thought(&mut self, model_id: String) -> Result<&mut OpenThought, Stop> {
         if !matches!(&self.open, Some(Open::Thought(open)) if open.model_id == model_id) {
@@ -375,19 +313,17 @@ impl Engine {
 
     /// Completes what the model was saying with what was heard of it. What broke off in the middle of a
     /// thought is not said to the model again: only a whole thought can be given back.
-    fn close_open(&mut self, broken: bool) -> Result<(), Stop> {
-        match self.open.take() {
+    pub(super) fn close_open(&mut self, broken: bool) -> Result<(), Stop> {
+        match &mut self.open {
             None => Ok(()),
-            Some(Open::Message(open)) => {
-                let text = open.text.all();
-                self.complete_message(open, text)
-            }
-            Some(Open::Thought(mut open)) => {
+            Some(Open::Message(_)) => self.close_message(),
+            Some(Open::Thought(open)) => {
                 if broken {
                     tracing::debug!(id = open.model_id, "a thought broke off");
                 }
                 let (summary, content) =
                     (std::mem::take(&mut open.summary), std::mem::take(&mut open.content));
+                let Some(Open::Thought(open)) = self.open.take() else { return Ok(()) };
                 self.complete_thought(open, summary, content, /*entry*/ None)
             }
         }

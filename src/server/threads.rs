@@ -142,6 +142,8 @@ pub(super) struct RunningTurn {
     pub(super) items: Vec<Arc<ThreadItem>>,
     /// How far the message is that the agent is saying; of its items the one that has not ended.
     pub(super) saying: Option<GrownTo>,
+    /// How far the plan is that it proposes.
+    pub(super) planning: Option<GrownTo>,
     /// Ids under which clients submitted what it has taken.
     pub(super) submissions: Vec<String>,
     /// What it waits for clients to answer, the oldest first.
@@ -220,24 +222,25 @@ impl RunningTurn {
         client_id.is_some_and(|id| self.submissions.contains(id))
     }
 
-    /// Its items as they are now: the message that the agent is saying with the text so far.
+    /// Its items as they are now: the message that the agent is saying, and its plan, with the text so far.
     pub(super) fn items_now(&self) -> Vec<ThreadItem> {
         let mut items: Vec<ThreadItem> = self.items.iter().map(|item| ThreadItem::clone(item)).collect();
-        let open = items.iter_mut().rev().filter(|item| item.completed_at_ms.is_none());
-        let message = open.map(|item| &mut item.body).find_map(|body| match body {
-            ItemBody::AgentMessage(message) => Some(message),
-            _ => None,
-        });
-        if let (Some(saying), Some(message)) = (&self.saying, message) {
-            message.text = saying.read();
+        for item in items.iter_mut().filter(|item| item.completed_at_ms.is_none()) {
+            match (&mut item.body, &self.saying, &self.planning) {
+                (ItemBody::AgentMessage(message), Some(saying), _) => message.text = saying.read(),
+                (ItemBody::Plan(plan), _, Some(planning)) => plan.text = planning.read(),
+                _ => {}
+            }
         }
         items
     }
 
     /// Notes an item that began or ended.
     pub(super) fn note_item(&mut self, item: Arc<ThreadItem>) {
-        if matches!(item.body, ItemBody::AgentMessage(_)) {
-            self.saying = None;
+        match item.body {
+            ItemBody::AgentMessage(_) => self.saying = None,
+            ItemBody::Plan(_) => self.planning = None,
+            _ => {}
         }
         match self.items.iter_mut().find(|known| known.id() == item.id()) {
             Some(known) => *known = item,

@@ -34,6 +34,7 @@ mod observing;
 mod otlp;
 mod packaging;
 mod pipe;
+mod plan_mode;
 mod proto_wire;
 mod providers;
 mod prune;

@@ -152,7 +152,7 @@ impl<'a> Performance<'a> {
                         self.remarks.push(format!("There is no failure `{name}`; there are {names}."));
                     }
                 },
-                Step::Think(_) | Step::Fail(_) => {}
+                Step::Think(_) | Step::Fail(_) | Step::Propose(_) => {}
             }
         }
         let answer = self.answer(&script);
@@ -249,6 +249,12 @@ impl<'a> Performance<'a> {
         for line in self.remarks.iter().chain(&outputs) {
             answer.push('\n');
             answer.push_str(line);
+        }
+        for step in &script.steps {
+            if let Step::Propose(steps) = step {
+                let steps: String = steps.iter().map(|step| format!("- {step}\n")).collect();
+                answer.push_str(&format!("\n<proposed_plan>\n{steps}</proposed_plan>\n"));
+            }
         }
         answer
     }

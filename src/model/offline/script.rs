@@ -22,6 +22,8 @@ pub(super) enum Step {
     Think(String),
     /// `fail: …`.
     Fail(String),
+    /// `propose: a; b`: the steps of a plan that the answer proposes.
+    Propose(Vec<String>),
     /// Calls of tools that are made at once.
     Call(Vec<Wish>),
 }
@@ -100,6 +102,7 @@ fn direction(line: &str) -> Option<Step> {
         "slow" => return parse_duration(rest).map(|pause| Step::Slow(pause.min(OFFLINE_PAUSE_MAX))),
         "think" => return Some(Step::Think(rest.to_owned())),
         "fail" => return Some(Step::Fail(rest.to_owned())),
+        "propose" => return Some(Step::Propose(plan(rest).into_iter().map(|(step, _)| step).collect())),
         "escalate" => Wish::Escalate(rest.to_owned()),
         "plan" => Wish::Plan(plan(rest)),
         "ask" => {
@@ -153,7 +156,8 @@ mod tests {
         let script = Script::parse(
             "hello\n slow: 1.5s\n$ ls -la\n$ pwd\n\n$ id\nthink: hm: well\nslow: never\nplan:\nnote: mine\n\
              *** Begin Patch\n*** Add File: a\n+$ x\n*** End Patch\nfail: context\nescalate: rm x\n\
-             ask: Really? | Yes | No\nimage: /a b.png\ngoal: be done\ncall: mine {\"a\": 1}\ncall: bare",
+             ask: Really? | Yes | No\nimage: /a b.png\n\
+             propose: a; b\ngoal: be done\ncall: mine {\"a\": 1}\ncall: bare",
         );
         assert_eq!(script.said, "hello\n\nslow: never\nplan:\nnote: mine");
         let patch = "*** Begin Patch\n*** Add File: a\n+$ x\n*** End Patch\n".to_owned();
@@ -170,6 +174,7 @@ mod tests {
                 Step::Call(vec![Wish::Escalate("rm x".to_owned())]),
                 Step::Call(vec![Wish::Ask("Really?".to_owned(), answers)]),
                 Step::Call(vec![Wish::Image("/a b.png".to_owned())]),
+                Step::Propose(vec!["a".to_owned(), "b".to_owned()]),
                 Step::Call(vec![Wish::Goal("be done".to_owned())]),
                 Step::Call(vec![Wish::Other("mine".to_owned(), "{\"a\": 1}".to_owned())]),
                 Step::Call(vec![Wish::Other("bare".to_owned(), String::new())]),

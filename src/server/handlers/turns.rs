@@ -141,6 +141,7 @@ pub(super) fn launch(processor: &mut Processor, launch: Launch) {
                 started_at_ms: None,
                 items: Vec::new(),
                 saying: None,
+                planning: None,
                 submissions,
                 asks: Vec::new(),
             };
@@ -281,6 +282,7 @@ impl Processor {
         match change {
             Change::Streamed => {}
             Change::TextGrew(text) => turn.saying = Some(text),
+            Change::PlanGrew(text) => turn.planning = Some(text),
             Change::ItemStarted(item) | Change::ItemCompleted(item) => turn.note_item(item),
             Change::Asked(ask) => return self.on_asked(id, *ask),
             Change::Goal(ask) => return self.on_goal_wish(id, turn_id, *ask),

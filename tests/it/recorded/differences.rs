@@ -155,8 +155,6 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     // ---- plans ----
     only("plans", "empty response", "+ thread/readState", "an end is something to know of"),
     only("plans", "web_search_call", "- item/", "no search of the web is offered to the model"),
-    chance("plans", "plan mode", "- ", "not served yet"),
-    chance("plans", "plan mode", "+ ", "not served yet"),
     only("plans", "raw events", "- rawResponse", "the model's own words stay between it and the server"),
     only("plans", "message that arrives only", "- item/started", "an item begins empty"),
     only("plans", "message that arrives only", "+ item/started", "an item begins empty"),
