@@ -50,7 +50,7 @@ pub(super) struct Engine {
     /// Plans that it has proposed.
     pub(super) plans: u32,
     pub(super) last_message: Option<Arc<ThreadItem>>,
-    mailbox: Mailbox<NewInput>,
+    pub(super) mailbox: Mailbox<NewInput>,
     tools: Toolbox,
     pub(super) context: Arc<ToolContext>,
     started_at_ms: i64,

@@ -80,14 +80,24 @@ impl Engine {
         span
     }
 
+    /// What cuts the answer that begins here. All that the user has said so far was taken, so that only what
+    /// the model does not see in its request can cut it.
+    fn begin_answer(&mut self) -> Result<Cancel, Stop> {
+        loop {
+            self.take_input()?;
+            let mailbox = &self.mailbox;
+            if let Some(cancel) = self.control.begin_answer(|| mailbox.is_empty()) {
+                return Ok(cancel);
+            }
+        }
+    }
+
     /// Asks the model, again if it can be expected to help.
     pub(super) fn ask_model(&mut self) -> Result<Answer, Stop> {
         let retries_max = self.work.model.stream_retries_max();
         let mut retries = 0;
         loop {
-            let cancel = self.control.begin_answer();
-            // Whoever steers after this look cuts the answer that begins here.
-            self.take_input()?;
+            let cancel = self.begin_answer()?;
             let mut calls = Vec::new();
             let span = self.begin_model_call();
             let within = span.enter();

@@ -99,7 +99,7 @@ impl TurnHandle {
     /// The input, if there is no room or the turn is about to end.
     pub fn steer(&self, input: NewInput) -> Result<(), Undelivered<NewInput>> {
         self.mailbox.put(input)?;
-        self.interrupter.0.cut(Cut::Steered);
+        self.interrupter.0.cut_if(Cut::Steered, || !self.mailbox.is_empty());
         Ok(())
     }
 }

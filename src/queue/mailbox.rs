@@ -61,6 +61,12 @@ impl<T> Mailbox<T> {
         lock(&self.0).queue.pop_front()
     }
 
+    /// Whether there is no letter in it now.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        lock(&self.0).queue.is_empty()
+    }
+
     /// Closes the mailbox if it is empty. False if there is a letter to take first.
     #[must_use]
     pub fn close_if_empty(&self) -> bool {
@@ -86,7 +92,7 @@ mod tests {
         let mailbox = Mailbox::new(/*max*/ 2);
         assert_eq!((mailbox.put(/*letter*/ 1), mailbox.put(/*letter*/ 2)), (Ok(()), Ok(())));
         assert_eq!(mailbox.put(/*letter*/ 3), Err(Undelivered::Full(3)));
-        assert!(!mailbox.close_if_empty());
+        assert!(!mailbox.is_empty() && !mailbox.close_if_empty());
         assert_eq!((mailbox.take(), mailbox.take(), mailbox.take()), (Some(1), Some(2), None));
         assert!(mailbox.close_if_empty());
         assert_eq!(mailbox.put(/*letter*/ 4), Err(Undelivered::Closed(4)));
