@@ -159,18 +159,6 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     only("plans", "message that arrives only", "- item/started", "an item begins empty"),
     only("plans", "message that arrives only", "+ item/started", "an item begins empty"),
     // ---- steering ----
-    chance(
-        "steering",
-        "steer in the same write burst",
-        "- ",
-        "a race with the turn's end: both ways are right",
-    ),
-    chance(
-        "steering",
-        "steer in the same write burst",
-        "+ ",
-        "a race with the turn's end: both ways are right",
-    ),
     chance("steering", "thread/unsubscribe", "- item/agentMessage/delta", "a matter of time"),
     chance("steering", "thread/unsubscribe", "+ item/agentMessage/delta", "a matter of time"),
     only("steering", "steer during a running command", "+ item/completed…\"exitCode\":137", KILLED),

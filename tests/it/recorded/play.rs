@@ -112,18 +112,31 @@ impl<'a> Play<'a> {
             }
             let told = lines[at + sent..].iter().take_while(|line| line.by_server).count();
             let (block, from) = (running.expected.len(), running.heard.len());
+            let (mut steers, mut texts) = (Vec::new(), Vec::new());
             for index in (at..at + sent).filter(|&index| !lines[index].by_server) {
                 if let Some(answers) = model::answers(self.name, &lines, index) {
+                    running.client.send_all(&std::mem::take(&mut texts));
                     let moved = |answer: Answer| answer.reworded(|text| self.translated(text));
                     self.mock.script_anew(answers.into_iter().map(moved));
                 }
                 model::prepare(self.name, &lines[index].section, &self.home.path().join("demo"));
-                self.send(&mut running, &lines[index].message);
+                texts.push(self.text_of(&mut running, &lines[index].message));
                 if model::is_steering(lines[index]) {
-                    // A gate that no answer has is closed again with the next script.
-                    self.mock.open_gate();
+                    steers.push(lines[index].message["id"].clone());
                 }
             }
+            // In one go: what was said at once is heard at once.
+            running.client.send_all(&texts);
+            // The model goes on when the server has taken what the client said, and not before: it could end
+            // the turn first.
+            running.client.quiet_until(|received| {
+                let answers =
+                    |message: &Value, id: &Value| message["id"] == *id && message["method"].is_null();
+                let is_answered = |id: &Value| received.iter().any(|message| answers(message, id));
+                steers.iter().all(is_answered)
+            });
+            // A gate that no answer has is closed again with the next script.
+            steers.iter().for_each(|_| self.mock.open_gate());
             for line in lines[at..at + sent + told].iter().filter(|line| line.by_server) {
                 let asked = running.asked.get(&line.message["id"].to_string());
                 let signature = signature(&line.message, asked.map(String::as_str));
@@ -137,7 +150,8 @@ impl<'a> Play<'a> {
         diffs
     }
 
-    fn send(&self, running: &mut Running, message: &Value) {
+    /// A message of the client as it is sent here.
+    fn text_of(&self, running: &mut Running, message: &Value) -> String {
         let mut message = message.clone();
         match message["method"].as_str() {
             Some(method) if !message["id"].is_null() => {
@@ -151,8 +165,7 @@ impl<'a> Play<'a> {
                 }
             }
         }
-        let text = self.translated(&message.to_string());
-        running.client.send_raw(&text);
+        self.translated(&message.to_string())
     }
 
     /// With the ids and folders of this run.

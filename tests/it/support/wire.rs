@@ -106,6 +106,7 @@ impl Sender {
                 }
                 socket.flush().map_err(|error| error.to_string())
             }
+            _ if texts.is_empty() => Ok(()),
             Self::Pipe(Some(pipe)) => {
                 let lines = texts.join("\n") + "\n";
                 pipe.write_all(lines.as_bytes()).map_err(|error| error.to_string())
