@@ -105,7 +105,7 @@
 //! | 9 | [`server`] |
 //! | 8 | [`agent`] |
 //! | 7 | [`model`], [`mcp`] |
-//! | 6 | [`net`], [`sandbox`], [`store`], [`patch`], [`exec`], [`files`] |
+//! | 6 | [`net`], [`sandbox`], [`store`], [`patch`], [`exec`], [`files`], [`schema`] |
 //! | 5 | [`proto`] |
 //! | 4 | [`rpc`] |
 //! | 3 | [`queue`], [`timer`] |
@@ -140,6 +140,7 @@ pub mod queue;
 pub mod rpc;
 pub mod run;
 pub mod sandbox;
+pub mod schema;
 pub mod server;
 pub mod store;
 pub mod sync;

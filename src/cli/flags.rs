@@ -48,7 +48,7 @@ pub enum Group {
     Configuration,
     /// Who may connect.
     Authentication,
-    /// The one turn of `exec`, the connection of `proxy` and `status`.
+    /// The one turn of `exec`, the connection of `proxy` and `status`, what `prune` and `generate-…` do.
     Running,
     /// Help and version.
     Information,
@@ -116,6 +116,8 @@ pub(super) struct Draft {
     pub(super) older_than: Option<Duration>,
     pub(super) max_bytes: Option<u64>,
     pub(super) dry_run: bool,
+    pub(super) out: Option<PathBuf>,
+    pub(super) experimental: bool,
     pub(super) ignored: Vec<String>,
     pub(super) wants: Option<Wants>,
 }
@@ -208,6 +210,7 @@ const EXEC: &[Topic] = &[Topic::Exec];
 const CLIENT: &[Topic] = &[Topic::Proxy, Topic::Status];
 const STATUS: &[Topic] = &[Topic::Status];
 const PRUNE: &[Topic] = &[Topic::Prune];
+const GENERATE: &[Topic] = &[Topic::GenerateJsonSchema, Topic::GenerateTs];
 const AGENT: &[Topic] = &[Topic::Serve, Topic::Exec];
 const HOMED: &[Topic] = &[Topic::Serve, Topic::Exec, Topic::Proxy, Topic::Status, Topic::Prune];
 
@@ -350,6 +353,25 @@ pub const FLAGS: &[Flag] = &[
         takes: Takes::Nothing(|draft| draft.dry_run = true),
         help: "only say what would be removed",
         commands: PRUNE,
+        group: Group::Running,
+    },
+    Flag {
+        long: "out",
+        short: Some('o'),
+        takes: Takes::Value("DIR", |draft, given| {
+            draft.out = Some(given.path()?);
+            Ok(())
+        }),
+        help: "folder for the files, made if it is not there",
+        commands: GENERATE,
+        group: Group::Running,
+    },
+    Flag {
+        long: "experimental",
+        short: None,
+        takes: Takes::Nothing(|draft| draft.experimental = true),
+        help: "also what only clients with the experimentalApi capability may use",
+        commands: GENERATE,
         group: Group::Running,
     },
     Flag {

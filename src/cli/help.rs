@@ -44,6 +44,8 @@ fn about(topic: Topic) -> &'static str {
              app-server proxy URL [FLAGS]              bridge stdio to a running server\n  \
              app-server status URL [FLAGS]             tell how a running server is\n  \
              app-server prune FLAGS                    remove old threads from the store\n  \
+             app-server generate-json-schema FLAGS     write the protocol as JSON Schema\n  \
+             app-server generate-ts FLAGS              write the protocol as TypeScript\n  \
              app-server completions SHELL              print completions for bash, zsh or fish\n  \
              app-server man                            print the man page\n\n\
              `app-server exec --help` and so on tell more.\n\
@@ -63,6 +65,16 @@ fn about(topic: Topic) -> &'static str {
             "app-server prune: removes old threads from the store and says which\n\n\
              Usage:\n  app-server prune --older-than AGE [--max-bytes SIZE] [--dry-run] [FLAGS]\n\n\
              Works beside running servers: threads that one of them has open stay.\n"
+        }
+        Topic::GenerateJsonSchema => {
+            "app-server generate-json-schema: writes the protocol of this server as JSON Schema\n\n\
+             Usage:\n  app-server generate-json-schema --out DIR [--experimental]\n\n\
+             A file for each union of messages and each type under one, and one file with everything.\n"
+        }
+        Topic::GenerateTs => {
+            "app-server generate-ts: writes the protocol of this server as TypeScript\n\n\
+             Usage:\n  app-server generate-ts --out DIR [--experimental]\n\n\
+             A file for each type; DIR/index.ts exports all of them.\n"
         }
         Topic::Completions => {
             "app-server completions: prints completions for a shell\n\n\

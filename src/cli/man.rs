@@ -55,6 +55,7 @@ fn usages() -> Vec<(String, &'static str)> {
             Topic::Serve => "[serve] [FLAGS]".to_owned(),
             Topic::Exec => "exec PROMPT [FLAGS]".to_owned(),
             Topic::Proxy | Topic::Status => format!("{} URL [FLAGS]", topic.word()),
+            Topic::GenerateJsonSchema | Topic::GenerateTs => format!("{} --out DIR [FLAGS]", topic.word()),
             Topic::Completions => {
                 let shells: Vec<_> = Shell::ALL.iter().map(|shell| shell.word()).collect();
                 format!("completions {}", shells.join("|"))

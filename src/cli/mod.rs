@@ -36,6 +36,10 @@ pub enum Topic {
     Status,
     /// `app-server prune`.
     Prune,
+    /// `app-server generate-json-schema`.
+    GenerateJsonSchema,
+    /// `app-server generate-ts`.
+    GenerateTs,
     /// `app-server completions`.
     Completions,
     /// `app-server man`.
@@ -44,8 +48,17 @@ pub enum Topic {
 
 impl Topic {
     /// Every subcommand, in the order of the help text.
-    pub const ALL: &'static [Self] =
-        &[Self::Serve, Self::Exec, Self::Proxy, Self::Status, Self::Prune, Self::Completions, Self::Man];
+    pub const ALL: &'static [Self] = &[
+        Self::Serve,
+        Self::Exec,
+        Self::Proxy,
+        Self::Status,
+        Self::Prune,
+        Self::GenerateJsonSchema,
+        Self::GenerateTs,
+        Self::Completions,
+        Self::Man,
+    ];
 
     /// The word on the command line.
     #[must_use]
@@ -56,6 +69,8 @@ impl Topic {
             Self::Proxy => "proxy",
             Self::Status => "status",
             Self::Prune => "prune",
+            Self::GenerateJsonSchema => "generate-json-schema",
+            Self::GenerateTs => "generate-ts",
             Self::Completions => "completions",
             Self::Man => "man",
         }
@@ -70,6 +85,8 @@ impl Topic {
             Self::Proxy => "bridge stdio to a running server",
             Self::Status => "tell how a running server is",
             Self::Prune => "remove old threads from the store",
+            Self::GenerateJsonSchema => "write the protocol as JSON Schema",
+            Self::GenerateTs => "write the protocol as TypeScript",
             Self::Completions => "print completions for a shell",
             Self::Man => "print the man page",
         }
@@ -89,6 +106,8 @@ pub enum Command {
     Status(StatusArgs),
     /// Remove old threads.
     Prune(PruneArgs),
+    /// Write the protocol's types to files.
+    Generate(GenerateArgs),
     /// Print completions for a shell; see [`completions()`].
     Completions(Shell),
     /// Print the man page; see [`man()`].
@@ -199,4 +218,24 @@ pub struct PruneArgs {
     pub dry_run: bool,
     /// Where the store is.
     pub config: config::Flags,
+}
+
+/// Arguments of `generate-json-schema` and `generate-ts`; without a folder there is nothing to do.
+#[derive(Debug, PartialEq)]
+pub struct GenerateArgs {
+    /// In which language.
+    pub language: Language,
+    /// Where the files go.
+    pub out: Option<PathBuf>,
+    /// With what only clients with the `experimentalApi` capability may use.
+    pub experimental: bool,
+}
+
+/// What the protocol's types are written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Language {
+    /// JSON Schema, draft 7.
+    JsonSchema,
+    /// TypeScript.
+    TypeScript,
 }

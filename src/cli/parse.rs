@@ -6,7 +6,10 @@ use lexopt::{Arg, Parser};
 
 use super::flags::{Draft, FLAGS, Flag, Given, Takes, Wants};
 use super::near::nearest;
-use super::{Command, ExecArgs, Prompt, ProxyArgs, PruneArgs, ServeArgs, Shell, StatusArgs, Topic};
+use super::{
+    Command, ExecArgs, GenerateArgs, Language, Prompt, ProxyArgs, PruneArgs, ServeArgs, Shell, StatusArgs,
+    Topic,
+};
 use crate::error::StartError;
 
 /// The word that a drop-in for `codex app-server …` has to accept before everything else.
@@ -107,6 +110,8 @@ fn command(topic: Topic, operand: Option<String>, mut draft: Draft) -> Result<Co
             dry_run: draft.dry_run,
             config: draft.config(),
         })),
+        Topic::GenerateJsonSchema => Ok(generate(Language::JsonSchema, draft)),
+        Topic::GenerateTs => Ok(generate(Language::TypeScript, draft)),
         Topic::Completions => {
             let shells: Vec<_> = Shell::ALL.iter().map(|shell| shell.word()).collect();
             let named = Shell::ALL.iter().find(|shell| Some(shell.word()) == operand.as_deref());
@@ -117,6 +122,10 @@ fn command(topic: Topic, operand: Option<String>, mut draft: Draft) -> Result<Co
         }
         Topic::Man => Ok(Command::Man),
     }
+}
+
+fn generate(language: Language, draft: Draft) -> Command {
+    Command::Generate(GenerateArgs { language, out: draft.out, experimental: draft.experimental })
 }
 
 fn server(topic: Topic, operand: Option<String>) -> Result<String, StartError> {

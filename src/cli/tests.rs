@@ -53,6 +53,8 @@ fn words(topic: Topic) -> &'static [&'static str] {
         Topic::Proxy => &["proxy", "ws://127.0.0.1:1"],
         Topic::Status => &["status", "unix:///s"],
         Topic::Prune => &["prune"],
+        Topic::GenerateJsonSchema => &["generate-json-schema"],
+        Topic::GenerateTs => &["generate-ts"],
         Topic::Completions => &["completions", "zsh"],
         Topic::Man => &["man"],
     }

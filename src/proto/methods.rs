@@ -273,6 +273,36 @@ pub const EXPERIMENTAL_FIELDS: &[(&str, &str)] = &[
     ("turn/steer", "responsesapiClientMetadataPatch"),
 ];
 
+/// Fields of other published types that only experimental clients know of, as type and field, sorted. What
+/// this server does not have itself is left out.
+pub const EXPERIMENTAL_PROPERTIES: &[(&str, &str)] = &[
+    ("CommandExecutionRequestApprovalParams", "additionalPermissions"),
+    ("CommandExecutionRequestApprovalParams", "availableDecisions"),
+    ("GetAccountResponse", "workspaceRouting"),
+    ("Thread", "attachedToThreadId"),
+    ("Thread", "canAcceptDirectInput"),
+    ("Thread", "daybreakEnabled"),
+    ("Thread", "environments"),
+    ("Thread", "extra"),
+    ("ThreadForkResponse", "activePermissionProfile"),
+    ("ThreadForkResponse", "multiAgentMode"),
+    ("ThreadForkResponse", "runtimeWorkspaceRoots"),
+    ("ThreadItemEntry", "outputDeferred"),
+    ("ThreadItemOutputDeferral", "commandExecution"),
+    ("ThreadItemOutputDeferral", "mcpToolCall"),
+    ("ThreadListResponse", "readStates"),
+    ("ThreadReadResponse", "readState"),
+    ("ThreadResumeResponse", "activePermissionProfile"),
+    ("ThreadResumeResponse", "initialTurnsPage"),
+    ("ThreadResumeResponse", "multiAgentMode"),
+    ("ThreadResumeResponse", "runtimeWorkspaceRoots"),
+    ("ThreadSettings", "environments"),
+    ("ThreadSettings", "multiAgentMode"),
+    ("ThreadStartResponse", "activePermissionProfile"),
+    ("ThreadStartResponse", "multiAgentMode"),
+    ("ThreadStartResponse", "runtimeWorkspaceRoots"),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -280,6 +310,7 @@ mod tests {
     #[test]
     fn the_lists_are_sorted_and_without_doubles() {
         assert!(PUBLISHED.windows(2).all(|pair| pair[0].name < pair[1].name));
+        assert!(EXPERIMENTAL_PROPERTIES.windows(2).all(|pair| pair[0] < pair[1]));
         assert!(EXPERIMENTAL_FIELDS.windows(2).all(|pair| pair[0] < pair[1]));
         assert_eq!(PUBLISHED.len(), 184);
     }

@@ -1,7 +1,8 @@
-//! What the binary does: serve, answer one prompt, bridge, prune. Puts the parts together and takes them
-//! apart again.
+//! What the binary does: serve, answer one prompt, bridge, prune, write the protocol's types. Puts the parts
+//! together and takes them apart again.
 
 mod assembly;
+mod generate;
 mod oneshot;
 pub mod proxy;
 mod prune;
@@ -34,6 +35,7 @@ pub fn run(command: Command) -> Result<Exit, StartError> {
         Command::Proxy(args) => bridge(&args),
         Command::Status(args) => status::status(&args),
         Command::Prune(args) => prune::prune(&args),
+        Command::Generate(args) => generate::generate(&args),
         Command::Completions(shell) => print(&crate::cli::completions(shell)),
         Command::Man => print(&crate::cli::man(crate::server::VERSION)),
         Command::Help(topic) => print(&crate::cli::help(topic)),

@@ -184,6 +184,11 @@ pub(super) const METHODS: &[Method] = &[
     method!(here "turn/steer" turns::steer),
 ];
 
+/// The names of the methods that are served, sorted.
+pub fn served() -> impl Iterator<Item = &'static str> {
+    METHODS.iter().map(|method| method.name)
+}
+
 impl Processor {
     /// Answers one request, now or later.
     pub(super) fn dispatch(&mut self, connection: ConnectionId, request: Request) {

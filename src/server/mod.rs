@@ -20,6 +20,7 @@ mod threads;
 mod unload;
 mod view;
 
+pub use dispatch::served;
 pub use event::{Event, EventSender, Events, QueueFull, StopCause};
 pub use observe::add_metrics;
 pub use processor::{Processor, Services, Step};

@@ -17,6 +17,7 @@ mod envelope;
 mod family;
 mod files;
 mod floods;
+mod generated_types;
 mod goals;
 mod handshake;
 mod homes;

@@ -15,7 +15,7 @@ const FLOORS: &[((u32, u32), &[&str])] = &[
     ((3, 1), &["queue", "timer"]),
     ((4, 1), &["rpc"]),
     ((5, 1), &["proto"]),
-    ((6, 1), &["net", "sandbox", "store", "patch", "files"]),
+    ((6, 1), &["net", "sandbox", "store", "patch", "files", "schema"]),
     ((6, 2), &["exec"]),
     ((7, 1), &["model"]),
     ((7, 2), &["mcp"]),

@@ -1,0 +1,46 @@
+//! The published types against the types themselves, and the files that are made of them.
+
+mod collect;
+mod types;
+
+use std::collections::BTreeSet;
+
+use super::published::TYPES;
+use crate::proto::methods;
+use collect::Collected;
+
+/// Set to write the file anew instead of comparing it.
+const UPDATE: &str = "UPDATE_SCHEMA";
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/schema/types.json");
+
+#[test]
+fn the_published_types_are_those_of_the_server() {
+    let mut all = Collected::new();
+    types::add_all(&mut all);
+    let text = all.into_text();
+    if std::env::var_os(UPDATE).is_some() {
+        std::fs::write(FILE, &text).expect("the file is written");
+        return;
+    }
+    let differing: BTreeSet<&str> =
+        text.lines().filter(|line| !TYPES.lines().any(|known| known == *line)).collect();
+    let gone: BTreeSet<&str> =
+        TYPES.lines().filter(|line| !text.lines().any(|known| known == *line)).collect();
+    let shown = |lines: BTreeSet<&str>| {
+        lines.iter().map(|line| line.chars().take(160).collect::<String>()).collect::<Vec<_>>().join("\n")
+    };
+    assert!(
+        text == TYPES,
+        "types changed; `{UPDATE}=1 cargo test --lib schema` publishes them\nnow:\n{}\npublished:\n{}",
+        shown(differing),
+        shown(gone)
+    );
+}
+
+#[test]
+fn every_served_method_and_no_other_is_published() {
+    let published = super::published::Published::of(/*experimental*/ true).expect("types");
+    let named: Vec<&str> = published.requests.iter().map(|message| message.method.as_str()).collect();
+    assert_eq!(named, crate::server::served().collect::<Vec<_>>());
+    assert!(named.iter().all(|name| methods::find(name).is_some()));
+}
