@@ -1,6 +1,6 @@
 //! Finding a proposed plan in what the model says in plan mode: the lines between a line `<proposed_plan>`
-//! and a line `</proposed_plan>`. Text comes in pieces of any size, and goes on as soon as it cannot be a part
-//! of such a line any more. Pure; knows neither items nor the model. Runs on a turn's worker.
+//! and a line `</proposed_plan>`. Text comes in pieces of any size, and goes on as soon as it cannot be a
+//! part of such a line any more. Pure; knows neither items nor the model. Runs on a turn's worker.
 
 /// Begins a plan; alone on its line.
 const OPENING: &str = "<proposed_plan>";

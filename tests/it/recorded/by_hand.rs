@@ -10,6 +10,7 @@ use crate::support::mock_model::{Answer, SESSION, call, call_freeform, created, 
 pub(crate) fn arguments(call: &str, mut arguments: Value) -> Value {
     let more = match (call, arguments["cmd"].as_str().unwrap_or_default()) {
         ("call_7_1", "echo session") => json!({ "sandbox_permissions": "require_escalated" }),
+        ("call_16_0", "install -d sub9") => json!({ "prefix_rule": ["install"] }),
         ("call_9_1", "touch prefix.txt") => json!({ "prefix_rule": ["touch"] }),
         ("call_43_1", _) => json!({ "yield_time_ms": 250 }),
         ("call_47_0", "cat") => json!({ "tty": true, "yield_time_ms": 250 }),

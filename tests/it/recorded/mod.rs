@@ -77,6 +77,11 @@ fn steering_of_thoughts_goes_as_recorded() {
 }
 
 #[test]
+fn what_the_sandbox_denies_and_what_is_allowed_for_good_go_as_recorded() {
+    play("followups", &["16_followups"], NO_TMP);
+}
+
+#[test]
 fn failures_of_the_model_go_as_recorded() {
     play("failures", &["07a_model_failures", "07b_model_retries"], "");
 }
