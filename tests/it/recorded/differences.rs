@@ -138,8 +138,8 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     only("commands", "untrusted: untrusted command", "- item/commandExecution/req", RULE_OF_A_PART),
     only("commands", "untrusted: untrusted command", "+ item/commandExecution/req", RULE_OF_A_PART),
     only("commands", "never: require_escalated", "+ item/", "without a sandbox there is nothing to ask for"),
-    chance("commands", "never: workdir", "- item/completed…\"err\\nout\\n\"", "chance: two pipes"),
-    chance("commands", "never: workdir", "+ item/completed…\"out\\nerr\\n\"", "chance: two pipes"),
+    chance("commands", "never: workdir", "- item/completed…\"err\\nout\\n\"", TWO_PIPES),
+    chance("commands", "never: workdir", "+ item/completed…\"out\\nerr\\n\"", TWO_PIPES),
     only("commands", "missing cwd", "- item/", "a bad folder is a bad argument: the model is told, no item"),
     chance("commands", "big output", "- item/completed…aaaa", "the recording is cut"),
     chance("commands", "big output", "+ item/completed…aaaa", "the recording is cut"),
@@ -170,6 +170,9 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     only("steering", "steer during a running", "+ item/completed…userMessage", "what was said is kept"),
     chance("steering", "interrupt right after", "- answer turn/start", AT_ONCE),
     chance("steering", "interrupt right after", "+ answer turn/start", AT_ONCE),
+    // ---- followups ----
+    chance("followups", "sandbox denial 2", "- item/completed…\"start\\nmkdir: end\\n", TWO_PIPES),
+    chance("followups", "sandbox denial 2", "+ item/completed…\"start\\n", TWO_PIPES),
     // ---- failures ----
     only("failures", "429 usage_limit", "- error {", "the provider's own words; there is no account"),
     only("failures", "429 usage_limit", "+ error {", "the provider's own words; there is no account"),
@@ -210,6 +213,7 @@ const STATUS_GONE: &str = "- thread/status/changed {\"activeFlags\":[],\"type\":
 const STATUS_MORE: &str = "+ thread/status/changed {\"activeFlags\":[],\"type\":\"active\"}";
 const ANSWERED: &str = "told with the answer, as after `accept`, and not after the item's end";
 const RULE_OF_A_PART: &str = "a rule for the first of several commands would not let the line pass";
+const TWO_PIPES: &str = "which of two pipes is read first is chance";
 const TYPED: &str = "told before what the typing brings about";
 const AT_ONCE: &str = "two things at once: answers come as work finishes";
 const KILLED: &str = "an interrupt kills the turn's commands; the code says by what";
