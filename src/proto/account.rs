@@ -82,6 +82,8 @@ pub enum LoginAccountParams {
     ChatGptAuthTokens,
     /// With credentials for Amazon Bedrock.
     AmazonBedrock,
+    /// By keys of that cloud.
+    AmazonBedrockAccessKeys,
 }
 
 /// Without the key.
@@ -93,6 +95,7 @@ impl fmt::Debug for LoginAccountParams {
             Self::ChatGptDeviceCode => "ChatGptDeviceCode",
             Self::ChatGptAuthTokens => "ChatGptAuthTokens",
             Self::AmazonBedrock => "AmazonBedrock",
+            Self::AmazonBedrockAccessKeys => "AmazonBedrockAccessKeys",
         })
     }
 }

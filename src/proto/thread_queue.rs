@@ -65,6 +65,7 @@ pub struct ThreadQueueUpdateParams {
     pub input: Vec<UserInput>,
     /// Replaces what is kept with it, unless it is empty.
     #[serde(default, deserialize_with = "null_is_default")]
+    #[cfg_attr(test, schemars(with = "Option<BTreeMap<String, String>>"))]
     pub responsesapi_client_metadata: BTreeMap<String, String>,
 }
 

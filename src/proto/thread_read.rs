@@ -327,6 +327,7 @@ pub struct ThreadItemEntry {
     pub completed_at_ms: Option<i64>,
     /// Whether its output was left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "bool"))]
     pub output_deferred: Option<bool>,
 }
 

@@ -84,6 +84,8 @@ fn other_ways_to_sign_in_are_refused(transport: Transport) {
         json!({ "type": "chatgpt" }),
         json!({ "type": "chatgptDeviceCode" }),
         json!({ "type": "chatgptAuthTokens", "accessToken": "x", "chatgptAccountId": "y" }),
+        json!({ "type": "amazonBedrock", "apiKey": "x", "region": "y" }),
+        json!({ "type": "amazonBedrockAccessKeys", "accessKeyId": "x", "secretAccessKey": "", "region": "" }),
     ] {
         let error = client.refused("account/login/start", params);
         assert_eq!((&error["code"], &error["data"]["reason"]), (&json!(-32600), &json!("unsupportedMethod")));

@@ -48,6 +48,7 @@ mod scale;
 mod schedule_model;
 mod schedules;
 mod schema_checker;
+mod schema_differences;
 mod searches;
 mod settings;
 mod signals;

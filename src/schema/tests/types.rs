@@ -107,7 +107,7 @@ pub(super) fn add_all(all: &mut Collected) {
             ThreadIdParams as ThreadCompactStartParams
             => EmptyResponse as ThreadCompactStartResponse;
         "thread/delete" ThreadIdParams as ThreadDeleteParams => EmptyResponse as ThreadDeleteResponse;
-        "thread/fork" ThreadForkParams => ThreadForkResponse;
+        "thread/fork" ThreadForkParams => ThreadStartResponse as ThreadForkResponse;
         "thread/goal/clear" ThreadGoalClearParams => ThreadGoalClearResponse;
         "thread/goal/get" ThreadIdParams as ThreadGoalGetParams => ThreadGoalGetResponse;
         "thread/goal/set" ThreadGoalSetParams => ThreadGoalSetResponse;

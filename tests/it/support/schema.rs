@@ -147,6 +147,22 @@ impl SchemaChecker {
         }
     }
 
+    /// All definitions.
+    pub(crate) fn definitions(&self) -> &Map<String, Value> {
+        &self.definitions
+    }
+
+    /// The same, with the answers to these requests of the server, which are in files of their own.
+    pub(crate) fn with_answers(dir: &Path, requests: &[(String, Value)]) -> Self {
+        let mut checker = Self::load(dir);
+        for (_, params) in requests {
+            let name = reference(params).expect("named parameters").replace("Params", "Response");
+            let text = fs::read_to_string(dir.join(format!("{name}.json"))).expect("the answer's schema");
+            adopt(&mut checker.definitions, &name, serde_json::from_str(&text).expect("JSON"));
+        }
+        checker
+    }
+
     /// The definition of the answer to a client's request.
     pub(crate) fn response_definition(&self, method: &str) -> Result<&str, String> {
         let definition =
