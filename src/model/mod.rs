@@ -15,6 +15,7 @@ mod request;
 mod responses;
 mod sse;
 mod stored_key;
+mod usage;
 
 pub use cancel::{Cancel, Canceller, OnCancel, cancellation};
 pub use event::{ModelError, ModelEvent, ModelFailure, Retry, Usage};

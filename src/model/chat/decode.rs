@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::super::failure::ErrorBody;
 use super::super::http::stream;
+use super::super::usage::TokenCounts;
 use super::super::{ModelEvent, ModelFailure, ModelRequest, ToolCall, ToolInput, ToolSpec, Usage};
 
 /// Follows one answer. There is one message and one thought at most; calls come in pieces.
@@ -72,28 +73,6 @@ struct FunctionPiece {
     arguments: Option<String>,
 }
 
-#[derive(Deserialize)]
-#[serde(default)]
-#[derive(Default)]
-struct TokenCounts {
-    prompt_tokens: i64,
-    prompt_tokens_details: Option<PromptDetails>,
-    completion_tokens: i64,
-    completion_tokens_details: Option<CompletionDetails>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct PromptDetails {
-    cached_tokens: i64,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct CompletionDetails {
-    reasoning_tokens: i64,
-}
-
 impl stream::Decoder for Decoder {
     fn take(&mut self, data: &[u8], out: &mut VecDeque<ModelEvent>) -> Result<(), ModelFailure> {
         if data.trim_ascii() == b"[DONE]" {
@@ -111,7 +90,7 @@ impl stream::Decoder for Decoder {
             return Err(error.in_stream());
         }
         if let Some(counts) = chunk.usage {
-            self.usage = usage(counts);
+            self.usage = counts.into();
         }
         // One answer is asked for.
         let Some(choice) = chunk.choices.into_iter().next() else { return Ok(()) };
@@ -223,15 +202,6 @@ fn free_text(arguments: String) -> String {
         input: String,
     }
     serde_json::from_str(&arguments).map_or(arguments, |Wrapped { input }| input)
-}
-
-fn usage(counts: TokenCounts) -> Usage {
-    Usage {
-        input: counts.prompt_tokens,
-        cached_input: counts.prompt_tokens_details.unwrap_or_default().cached_tokens,
-        output: counts.completion_tokens,
-        reasoning_output: counts.completion_tokens_details.unwrap_or_default().reasoning_tokens,
-    }
 }
 
 #[cfg(test)]

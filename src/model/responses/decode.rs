@@ -8,7 +8,8 @@ use serde_json::value::RawValue;
 
 use super::super::failure::ErrorBody;
 use super::super::http::stream;
-use super::super::{ModelEvent, ModelFailure, ToolCall, ToolInput, Usage};
+use super::super::usage::TokenCounts;
+use super::super::{ModelEvent, ModelFailure, ToolCall, ToolInput};
 use crate::proto::MessagePhase;
 
 /// Follows one answer.
@@ -108,27 +109,6 @@ struct Response {
     incomplete_details: Option<Incomplete>,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct TokenCounts {
-    input_tokens: i64,
-    input_tokens_details: Option<InputDetails>,
-    output_tokens: i64,
-    output_tokens_details: Option<OutputDetails>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct InputDetails {
-    cached_tokens: i64,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct OutputDetails {
-    reasoning_tokens: i64,
-}
-
 #[derive(Deserialize)]
 struct Incomplete {
     reason: Option<String>,
@@ -174,7 +154,9 @@ impl stream::Decoder for Decoder {
             "response.completed" => {
                 self.close(out);
                 self.completed = true;
-                out.push_back(ModelEvent::Completed { usage: usage(event.response().usage) });
+                out.push_back(ModelEvent::Completed {
+                    usage: event.response().usage.unwrap_or_default().into(),
+                });
             }
             "response.failed" => return Err(event.response().error.unwrap_or_default().in_stream()),
             "response.incomplete" => {
@@ -331,16 +313,6 @@ impl Decoder {
 
 fn known_phase(phase: serde_json::Value) -> Option<MessagePhase> {
     serde_json::from_value(phase).ok()
-}
-
-fn usage(counts: Option<TokenCounts>) -> Usage {
-    let counts = counts.unwrap_or_default();
-    Usage {
-        input: counts.input_tokens,
-        cached_input: counts.input_tokens_details.unwrap_or_default().cached_tokens,
-        output: counts.output_tokens,
-        reasoning_output: counts.output_tokens_details.unwrap_or_default().reasoning_tokens,
-    }
 }
 
 #[cfg(test)]

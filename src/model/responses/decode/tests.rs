@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::super::http::stream::Decoder as _;
 use super::*;
+use crate::model::Usage;
 use crate::proto::CodexErrorInfo;
 
 fn decode(events: &[Value]) -> (Vec<ModelEvent>, Result<bool, ModelFailure>) {
