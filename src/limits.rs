@@ -492,6 +492,8 @@ pub const MODEL_IDLE_CONNECTIONS: usize = 4;
 pub const MODEL_IDLE_CONNECTION_AGE: Duration = Duration::from_secs(60);
 /// After its last event an answer has this long to end, so that its connection can be kept.
 pub const MODEL_END_DEADLINE: Duration = Duration::from_millis(20);
+/// Largest file of certificates to trust, in bytes; with a larger one no TLS connection is made.
+pub const TRUST_FILE_BYTES_MAX: u64 = 4 * MIB as u64;
 /// Bytes of an error's body that are read.
 pub const MODEL_ERROR_BYTES: usize = 64 * KIB;
 /// An error's body must come within this; what has come until then is used.

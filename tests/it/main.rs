@@ -30,6 +30,8 @@ mod mcp_http;
 mod mcp_server;
 mod methods_table;
 mod model_http;
+mod model_network;
+mod model_retries;
 mod observing;
 #[cfg(feature = "otlp")]
 mod otlp;

@@ -24,7 +24,7 @@ fn server(mock: &MockModel, provider: &str) -> (Server, Client) {
     (server, client)
 }
 
-fn said(turn: &Value) -> &str {
+pub(crate) fn said(turn: &Value) -> &str {
     assert_eq!(turn["status"], "completed", "{turn}");
     turn["items"][0]["text"].as_str().expect("a message")
 }
@@ -260,7 +260,7 @@ fn a_connection_is_used_again_and_a_stale_one_is_no_failure() {
 }
 
 /// Time from the interrupt to the end of the turn.
-fn interrupt(client: &mut Client, thread: &str, turn: &str) -> Duration {
+pub(crate) fn interrupt(client: &mut Client, thread: &str, turn: &str) -> Duration {
     let clock = Clock::real();
     let began = clock.now();
     client.send("turn/interrupt", json!({ "threadId": thread, "turnId": turn }));

@@ -139,7 +139,7 @@ impl Http {
         let (closer, closed) = cancellation(clock.clone());
         let link = Arc::new(Link {
             name: name.to_owned(),
-            agent: agent(),
+            agent: agent(url, &|name| std::env::var(name).ok())?,
             shown_url: without_user_info(url),
             url: url.clone(),
             headers,

@@ -3,8 +3,11 @@
 //! A call runs on the turn's worker and nowhere else. It knows two dialects, each of which is a body and a
 //! [`stream::Decoder`].
 
+mod proxy;
 mod retry;
 pub(super) mod stream;
+#[cfg(feature = "tls")]
+mod tls;
 mod transport;
 
 use std::io::Read;
@@ -222,7 +225,7 @@ impl HttpModel {
         let url = format!("{}/{path}", base_url.trim_end_matches('/'));
         secrets.extend(user_info(&url).map(str::to_owned));
         Ok(Self {
-            agent: agent(),
+            agent: agent(base_url, env).map_err(|what| set(&what))?,
             wire: provider.wire_api,
             shown_url: without_user_info(&url),
             url,
@@ -364,6 +367,8 @@ pub(crate) fn words_of(error: &ureq::Error) -> String {
     match error {
         ureq::Error::Io(error) => match error.kind() {
             std::io::ErrorKind::ConnectionRefused => "connection refused; is the server running?".to_owned(),
+            #[cfg(feature = "tls")]
+            _ if tls::words_of(error).is_some() => tls::words_of(error).unwrap_or_default(),
             _ => error.to_string(),
         },
         ureq::Error::Timeout(ureq::Timeout::PerRead) => "no answer in time".to_owned(),

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crossbeam_channel::{bounded, select};
+use crossbeam_channel::bounded;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use ureq::config::Config;
 use ureq::http::Uri;
@@ -23,6 +23,8 @@ use ureq::unversioned::transport::{
 };
 use ureq::{Agent, Error, Timeout};
 
+use super::proxy::proxy_for;
+use crate::clock::Wait;
 use crate::limits;
 use crate::model::Cancel;
 use crate::sys::worker::Worker;
@@ -70,9 +72,14 @@ fn cancelled() -> Error {
     Error::Io(io::Error::new(ErrorKind::ConnectionAborted, "cancelled"))
 }
 
-/// A client whose sockets are cancelled as [`within`] says. Its connections are kept for further requests.
-pub(crate) fn agent() -> Agent {
+/// A client for this address whose sockets are cancelled as [`within`] says. Its connections are kept for
+/// further requests.
+///
+/// # Errors
+/// What is wrong with the proxy that the environment asks for, for the user.
+pub(crate) fn agent(url: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Agent, String> {
     let config = Config::builder()
+        .proxy(proxy_for(url, env)?)
         .http_status_as_error(false)
         // A redirected request would have to be made again with the body, and the key would go elsewhere.
         .max_redirects(0)
@@ -87,8 +94,8 @@ pub(crate) fn agent() -> Agent {
         .build();
     let connector = ().chain(ConnectProxyConnector::default()).chain(Sockets);
     #[cfg(feature = "tls")]
-    let connector = connector.chain(ureq::unversioned::transport::RustlsConnector::default());
-    Agent::with_parts(config, connector, Names)
+    let connector = connector.chain(super::tls::Tls);
+    Ok(Agent::with_parts(config, connector, Names))
 }
 
 /// Makes connections.
@@ -266,31 +273,47 @@ impl Resolver for Names {
             return Ok(found);
         }
         // As many as the library's array has room for.
-        for address in look_up(&call()?, name)?.into_iter().take(16) {
+        let ask = move || name.to_socket_addrs().map(Iterator::collect);
+        for address in look_up(&call()?, ask)?.into_iter().take(16) {
             found.push(address);
         }
         if found.is_empty() { Err(Error::HostNotFound) } else { Ok(found) }
     }
 }
 
-fn look_up(call: &Call, name: String) -> Result<Vec<SocketAddr>, Error> {
+/// What a lookup ends with for the one who waits for it.
+enum LookedUp {
+    Told(io::Result<Vec<SocketAddr>>),
+    Cancelled,
+}
+
+fn look_up(
+    call: &Call,
+    ask: impl FnOnce() -> io::Result<Vec<SocketAddr>> + Send + 'static,
+) -> Result<Vec<SocketAddr>, Error> {
     let Some(lookup) = Lookup::begin() else {
         return Err(Error::Io(io::Error::other("too many lookups of names are under way")));
     };
-    let (tell, told) = bounded(1);
+    // One for each side, so that neither waits.
+    let (tell, told) = bounded(2);
+    let tell_cancelled = tell.clone();
+    let wake = call.cancel.on_cancel(move || drop(tell_cancelled.try_send(LookedUp::Cancelled)));
     let worker = Worker::spawn("resolve", limits::STACK_BYTES_WORK, move || {
         let _lookup = lookup;
-        let addresses = name.to_socket_addrs().map(Iterator::collect::<Vec<_>>);
-        let _ = tell.send(addresses);
+        let _ = tell.try_send(LookedUp::Told(ask()));
     })?;
-    let outcome = select! {
-        recv(told) -> addresses => match addresses {
-            Ok(addresses) => return addresses.map_err(Error::Io),
-            Err(_) => Err(Error::HostNotFound),
-        },
-        recv(call.cancel.cancelled()) -> _ => Err(cancelled()),
-        default(limits::MODEL_RESOLVE_TIMEOUT) => Err(Error::Timeout(Timeout::Resolve)),
+    let clock = call.cancel.clock();
+    let until = clock.now().after(limits::MODEL_RESOLVE_TIMEOUT);
+    let outcome = match clock.recv_deadline(&told, Some(until)) {
+        Wait::Got(LookedUp::Told(addresses)) => return addresses.map_err(Error::Io),
+        Wait::Got(LookedUp::Cancelled) => Err(cancelled()),
+        Wait::TimedOut => Err(Error::Timeout(Timeout::Resolve)),
+        Wait::Closed => Err(Error::HostNotFound),
     };
+    drop(wake);
     worker.join_within(Duration::ZERO);
     outcome
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use app_server::sys::worker::Worker;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
 use super::PATIENCE;
@@ -86,6 +87,11 @@ struct State {
 impl MockModel {
     /// A mock that answers what [`Self::script`] says, request by request.
     pub(crate) fn start() -> Self {
+        Self::start_behind(/*tls*/ None)
+    }
+
+    /// The same, encrypted.
+    pub(crate) fn start_behind(tls: Option<Arc<ServerConfig>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("its address");
         let state = Arc::new(Watched::<State>::default());
@@ -95,7 +101,7 @@ impl MockModel {
                 if accepting.now().stopped {
                     return;
                 }
-                serve(&accepting, stream);
+                serve(&accepting, stream, tls.clone());
             }
         });
         Self { address, state, acceptor: Some(acceptor.expect("a worker")) }
@@ -125,6 +131,10 @@ impl MockModel {
     /// come in no fixed order.
     pub(crate) fn respond(&self, respond: impl Fn(&Seen) -> Option<Answer> + Send + Sync + 'static) {
         self.state.change(|state| state.responder = Some(Arc::new(respond)));
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     pub(crate) fn base_url(&self) -> String {
@@ -442,7 +452,7 @@ impl Seen {
 
 // ---- the server ----
 
-fn serve(state: &Arc<Watched<State>>, stream: TcpStream) {
+fn serve(state: &Arc<Watched<State>>, stream: TcpStream, tls: Option<Arc<ServerConfig>>) {
     stream.set_nodelay(true).expect("an option of a socket");
     let number = state.change(|state| {
         state.open += 1;
@@ -451,6 +461,11 @@ fn serve(state: &Arc<Watched<State>>, stream: TcpStream) {
     });
     let serving = Arc::clone(state);
     let worker = Worker::spawn(format!("mock-{number}"), STACK_BYTES, move || {
+        let socket = stream.try_clone().expect("another handle of the socket");
+        let stream: Box<dyn Stream> = match tls.map(|tls| ServerConnection::new(tls).expect("a connection")) {
+            Some(session) => Box::new(StreamOwned::new(session, stream)),
+            None => Box::new(stream),
+        };
         let mut connection = Connection { stream, number, buffer: Vec::new() };
         while let Some(seen) = connection.read_request() {
             let answer = answer_to(&serving, seen);
@@ -458,7 +473,7 @@ fn serve(state: &Arc<Watched<State>>, stream: TcpStream) {
                 break;
             }
         }
-        let _ = connection.stream.shutdown(Shutdown::Both);
+        let _ = socket.shutdown(Shutdown::Both);
         serving.change(|state| state.open -= 1);
     });
     state.change(|state| state.workers.push(worker.expect("a worker")));
@@ -484,8 +499,11 @@ fn answer_to(state: &Watched<State>, seen: Seen) -> Answer {
         .unwrap_or_else(|| Answer::error(/*status*/ 418, "no_script", "the mock has no answer for this"))
 }
 
+trait Stream: Read + Write {}
+impl<T: Read + Write> Stream for T {}
+
 struct Connection {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     number: usize,
     buffer: Vec<u8>,
 }
@@ -565,36 +583,5 @@ impl Connection {
     }
 }
 
-#[test]
-fn the_mock_answers_by_its_script_and_shows_what_it_saw() {
-    let mock = MockModel::with_script([Answer::text("two words")]);
-    mock.respond(|seen| (seen.path == "/v1/b").then(|| Answer::text("x").slow(Duration::from_millis(1))));
-    let mut stream = TcpStream::connect(mock.address).expect("it listens");
-    let mut ask = |path: &str, end: &str| {
-        let body = r#"{"input":[{"type":"function_call_output","call_id":"c","output":"o"}]}"#;
-        let head = format!("POST {path} HTTP/1.1\r\nX-A: b\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-        stream.write_all(head.as_bytes()).expect("it reads");
-        let mut text = Vec::new();
-        let mut byte = [0];
-        while !text.ends_with(end.as_bytes()) && stream.read(&mut byte).expect("it answers") > 0 {
-            text.push(byte[0]);
-        }
-        String::from_utf8(text).expect("text")
-    };
-    let answer = ask("/v1/a?q=1", "0\r\n\r\n");
-    assert!(answer.contains("200 Mock") && answer.contains("\"delta\":\"two \""), "{answer}");
-    assert!(ask("/v1/b", "0\r\n\r\n").contains("\"delta\":\"x\""));
-    assert!(ask("/v1/c", "0\r\n\r\n").contains("418 Mock"));
-    let [first, _, last] = &mock.wait_for_requests(/*count*/ 3)[..] else { panic!("three requests") };
-    assert_eq!((first.path.as_str(), first.header("x-a"), last.connection), ("/v1/a?q=1", Some("b"), 0));
-    assert_eq!((first.method.as_str(), first.tool_output("c")), ("POST", Some(json!("o"))));
-
-    let unread = call("c", "t", &json!({})).into_iter().chain(call_freeform("d", "p", "q"));
-    let steps: Vec<Step> = [created()].into_iter().chain(unread).map(Step::event).collect();
-    mock.script([Answer::stream([vec![Step::Gate], steps].concat()).broken(/*after*/ 3, Step::Cut)]);
-    mock.open_gate();
-    let answer = ask("/v1/d", "never");
-    assert!(answer.contains("\"call_id\":\"c\"") && !answer.contains("custom_tool_call"), "{answer}");
-    mock.wait_for_gates(/*count*/ 1);
-    mock.wait_for_open_connections(/*count*/ 0);
-}
+#[cfg(test)]
+mod tests;

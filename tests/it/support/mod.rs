@@ -1,6 +1,7 @@
 //! What the scenarios stand on.
 
 pub(crate) mod client;
+pub(crate) mod connect_proxy;
 pub(crate) mod conversation;
 pub(crate) mod home;
 pub(crate) mod inside;
@@ -9,6 +10,7 @@ pub(crate) mod process;
 pub(crate) mod recordings;
 pub(crate) mod schema;
 pub(crate) mod server;
+pub(crate) mod tls;
 pub(crate) mod watched;
 pub(crate) mod wire;
 
