@@ -440,12 +440,6 @@ pub const STACK_BYTES_IO: usize = 256 * KIB;
 /// Stack of the processor, the store and the turns.
 pub const STACK_BYTES_WORK: usize = 2 * MIB;
 
-// ---- sandbox ----
-
-/// The helper stage of a command that has not become its program by then, for example because the working
-/// directory is on a dead network drive, is killed, and the command refused.
-pub const SANDBOX_STAGE_DEADLINE: Duration = Duration::from_secs(10);
-
 // ---- configuration ----
 
 /// Largest `config.toml`, in bytes.

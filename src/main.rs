@@ -1,15 +1,11 @@
-//! The `app-server` binary: helper stages first, then parse, run, exit code.
+//! The `app-server` binary: parse, run, exit code.
 
 use std::io::Write;
 use std::process::ExitCode;
 
-use app_server::{cli, limits, obs, run, sandbox, sys};
+use app_server::{cli, limits, obs, run, sys};
 
 fn main() -> ExitCode {
-    // A command's helper stage is not a server: it becomes another program, at once.
-    if let Some(failed) = sandbox::take_over() {
-        return failed;
-    }
     // Before the first worker: each would get a share of memory of its own.
     sys::memory::tune_allocator();
     let log = obs::log::init(&obs::log::Wanted::of_environment());

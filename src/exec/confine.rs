@@ -33,7 +33,7 @@ pub(super) fn start(
     let confinement = sandbox.confine(&spec.sandbox, &spec.cwd)?;
     confinement.spawn(&child).map_err(|error| match error {
         sandbox::SpawnError::Command(error) => SpawnError::Os(error),
-        other => SpawnError::Stage(other.to_string()),
+        other => SpawnError::Rules(other.to_string()),
     })
 }
 

@@ -59,7 +59,7 @@ pub enum SpawnError {
     Sandbox(#[from] SandboxError),
     /// Its sandbox could not be set up, although it can be in general.
     #[error("{0}")]
-    Stage(String),
+    Rules(String),
     /// It was killed, or the server ended, before it could start.
     #[error("the command was killed before it started")]
     Killed,

@@ -245,7 +245,6 @@ fn workspace_write(config: &Config) -> SandboxPolicy {
 
 fn sandbox_settings(config: &Config) -> sandbox::Settings {
     sandbox::Settings {
-        stage: None,
         home: config.home.clone(),
         temp_dir: std::env::var_os("TMPDIR").map(Into::into),
         best_effort: config.server.sandbox_best_effort,

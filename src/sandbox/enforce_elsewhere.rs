@@ -2,29 +2,34 @@
 
 use std::io;
 
-use super::spec::{Enforce, Found, Step};
-use super::stage::Failure;
+use super::spec::{Enforce, Failure, Found, Step};
+use crate::sys::child::Confine;
 
-/// Refuses to confine files.
-pub(super) fn files(enforce: &Enforce) -> Result<(), Failure> {
-    refuse_unless_nothing(enforce, Step::Mounts)
+/// Nothing can be prepared here.
+pub(super) enum Prepared {}
+
+impl Prepared {
+    /// Refuses to confine anything.
+    pub(super) fn new(_: &Enforce) -> Result<Self, Failure> {
+        Err(Failure(Step::Mounts, io::ErrorKind::Unsupported.into()))
+    }
+
+    pub(super) fn failed(&self) -> Option<Step> {
+        match *self {}
+    }
 }
 
-/// Refuses to confine system calls.
-pub(super) fn calls(enforce: &Enforce) -> Result<(), Failure> {
-    refuse_unless_nothing(enforce, Step::Filter)
-}
+impl Confine for Prepared {
+    fn files(&mut self) -> io::Result<()> {
+        match *self {}
+    }
 
-/// There is no such signal here; the process group is killed by its owner.
-pub(super) fn die_with(_parent: u32) -> Result<(), Failure> {
-    Ok(())
+    fn calls(&mut self) -> io::Result<()> {
+        match *self {}
+    }
 }
 
 /// Finds nothing.
-pub(super) fn probe() -> Found {
-    Found::default()
-}
-
-fn refuse_unless_nothing(enforce: &Enforce, step: Step) -> Result<(), Failure> {
-    if enforce.is_nothing() { Ok(()) } else { Err(Failure(step, io::ErrorKind::Unsupported.into())) }
+pub(super) fn probe() -> io::Result<Found> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "there is no sandbox on this platform"))
 }

@@ -1,10 +1,11 @@
 //! The system calls that a confined command may not make. They answer EPERM, as if a privilege were missing;
 //! what only a wider ABI could reach answers ENOSYS, so that programs fall back to what is checked.
 //!
-//! Runs in the helper stage.
+//! The server compiles it, a child applies it to itself.
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::OnceLock;
 
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
@@ -120,12 +121,24 @@ const CLONE_NAMESPACES: &[i32] = &[
     libc::CLONE_NEWNET,
 ];
 
-/// Applies the filter to this process and all that it starts.
-pub(super) fn apply(enforce: &Enforce) -> io::Result<()> {
-    let program = compile(enforce)?;
-    seccompiler::apply_filter(&program).map_err(|error| match error {
+/// The filter for this, compiled once in the life of the process.
+pub(super) fn compiled(enforce: &Enforce) -> io::Result<&'static BpfProgram> {
+    static COMPILED: [OnceLock<BpfProgram>; 4] = [const { OnceLock::new() }; 4];
+    let place = &COMPILED[usize::from(enforce.no_metadata) * 2 + usize::from(enforce.no_network)];
+    match place.get() {
+        Some(program) => Ok(program),
+        None => {
+            let program = compile(enforce)?;
+            Ok(place.get_or_init(|| program))
+        }
+    }
+}
+
+/// Applies a filter to this process and all that it starts. It only makes system calls.
+pub(super) fn apply(program: &BpfProgram) -> io::Result<()> {
+    seccompiler::apply_filter(program).map_err(|error| match error {
         seccompiler::Error::Prctl(error) | seccompiler::Error::Seccomp(error) => error,
-        other => io::Error::other(other),
+        _ => io::ErrorKind::InvalidInput.into(),
     })
 }
 

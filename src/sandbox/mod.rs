@@ -1,8 +1,9 @@
-//! The sandbox of commands: what a policy allows, and a helper stage that holds it.
+//! The sandbox of commands: what a policy allows, and a child that holds itself to it.
 //!
-//! A command is started as this binary once more, with a hidden first argument ([`take_over`]). That helper
-//! stage confines itself and becomes the program, under the same process id; nothing is done between fork
-//! and exec, and no rule ever touches the server. Three means, each probed once at the start:
+//! The server makes the rules ready; the command's process applies them to itself after it was made and
+//! before it becomes the program, by system calls alone (`sys::child`), and no rule ever touches the server.
+//! Starting a binary in between to do that would cost another millisecond. Three means, each probed once at
+//! the start:
 //!
 //! * mounts of its own, in which everything but the writable places is read-only: the only way to keep
 //!   `.git` inside a writable folder;
@@ -11,7 +12,7 @@
 //!
 //! What cannot be enforced is refused ([`SandboxError`]), unless the configuration accepts less, and
 //! [`Report`] tells what holds. It may not know connections or the protocol's methods. [`Confinement::spawn`]
-//! blocks for the millisecond that the stage takes, so it belongs on the worker that starts commands.
+//! waits until the program has begun, so it belongs on the worker that starts commands.
 
 #[cfg(target_os = "linux")]
 mod enforce;
@@ -28,17 +29,12 @@ mod rules;
 mod shared;
 mod spawn;
 mod spec;
-mod stage;
 
 pub use probe::{Sandbox, Settings};
 pub use report::{Held, PolicyReport, Report};
 pub use shared::SharedSandbox;
 pub use spawn::{Confinement, SpawnError};
 pub use spec::{Mounts, Step};
-pub use stage::take_over;
-
-/// The first argument by which the binary knows that it is a helper stage.
-const STAGE_WORD: &str = "--sandbox-stage";
 
 /// The key by which an operator accepts less than a policy asks for.
 pub const BEST_EFFORT_KEY: &str = "app_server.sandbox_best_effort";

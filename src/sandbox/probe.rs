@@ -1,15 +1,13 @@
 //! What this system can enforce, found out by trying once, and what follows from it for a policy.
 
-use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::report::{Held, Report};
-use super::spawn::{Confinement, end, run_stage};
-use super::spec::{Enforce, Found, Mounts, Verdict};
-use super::{SandboxError, plan};
+use super::spawn::Confinement;
+use super::spec::{Enforce, Found, Mounts};
+use super::{SandboxError, enforce, plan};
 use crate::proto::{NetworkAccess, SandboxPolicy};
-use crate::sys::child::{ChildLimits, ChildSpec};
 
 /// The landlock version from which files cannot be cut to length behind the rules' back.
 const LANDLOCK_ABI_FOR_FILES: u8 = 3;
@@ -17,8 +15,6 @@ const LANDLOCK_ABI_FOR_FILES: u8 = 3;
 /// What the sandbox has to know of the server.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The binary with the helper stage; none is the one that runs.
-    pub stage: Option<PathBuf>,
     /// The server's home, which stays read-only inside writable folders.
     pub home: PathBuf,
     /// The server's `$TMPDIR`. Not a client's: it is writable by default.
@@ -31,22 +27,30 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Sandbox {
     settings: Settings,
-    stage: PathBuf,
     found: Found,
     /// Why nothing could be found out.
     failure: Option<String>,
 }
 
 impl Sandbox {
-    /// Runs the helper stage once to see what it can do, and logs that. Blocks for a few milliseconds.
+    /// Tries out what a child can do to itself, and logs that. Blocks for a millisecond.
     #[must_use]
     pub fn probe(settings: Settings) -> Self {
-        let stage = settings.stage.clone().unwrap_or_else(own_binary);
-        let (found, failure) = match try_out(&stage) {
+        Self::of(settings, enforce::probe())
+    }
+
+    /// Where nothing can be enforced.
+    #[cfg(test)]
+    pub(super) fn hopeless(settings: Settings) -> Self {
+        Self::of(settings, Err(io::ErrorKind::Unsupported.into()))
+    }
+
+    fn of(settings: Settings, probed: io::Result<Found>) -> Self {
+        let (found, failure) = match probed {
             Ok(found) => (found, None),
-            Err(error) => (Found::default(), Some(format!("the helper stage does not run: {error}"))),
+            Err(error) => (Found::default(), Some(format!("it could not be tried out: {error}"))),
         };
-        let sandbox = Self { settings, stage, found, failure };
+        let sandbox = Self { settings, found, failure };
         let report = sandbox.report();
         tracing::info!(
             mounts = ?sandbox.found.mounts,
@@ -77,7 +81,7 @@ impl Sandbox {
             enforce.no_network = false;
         }
         enforce.filter = self.found.filter && (enforce.files || enforce.no_network);
-        Ok(Confinement { stage: self.stage.clone(), cwd: cwd.to_owned(), enforce })
+        Ok(Confinement { cwd: cwd.to_owned(), enforce })
     }
 
     /// What a policy asks for, whatever the system can do.
@@ -191,37 +195,5 @@ fn name(policy: &SandboxPolicy) -> &'static str {
         SandboxPolicy::ReadOnly { .. } => "readOnly",
         SandboxPolicy::ExternalSandbox { .. } => "externalSandbox",
         SandboxPolicy::WorkspaceWrite { .. } => "workspaceWrite",
-    }
-}
-
-/// The binary that runs, also if its file was replaced since.
-fn own_binary() -> PathBuf {
-    if cfg!(target_os = "linux") {
-        return PathBuf::from("/proc/self/exe");
-    }
-    std::env::current_exe().unwrap_or_default()
-}
-
-fn try_out(stage: &Path) -> io::Result<Found> {
-    if !cfg!(target_os = "linux") {
-        return Err(io::Error::new(io::ErrorKind::Unsupported, "there is no sandbox on this platform"));
-    }
-    let spec = ChildSpec {
-        program: OsStr::new("probe"),
-        args: &[],
-        cwd: Path::new("/"),
-        env: &[],
-        stdin: false,
-        terminal: None,
-        limits: ChildLimits::default(),
-        mark: None,
-    };
-    let confinement =
-        Confinement { stage: stage.to_owned(), cwd: PathBuf::from("/"), enforce: Enforce::default() };
-    let (child, verdict) = run_stage(&confinement, &spec, /*probe*/ true)?;
-    end(&child);
-    match verdict {
-        Some(Verdict::Probed(found)) => Ok(found),
-        other => Err(io::Error::other(format!("it answered {other:?}"))),
     }
 }

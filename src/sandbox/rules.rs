@@ -1,17 +1,23 @@
 //! Landlock: which places may be written, and that nothing outside can be reached by signals and abstract
-//! sockets. Runs in the helper stage.
+//! sockets. The rules are made in the server, which they do not touch; a child applies them to itself.
+//!
+//! They belong to files and folders wherever those are mounted, so the mounts that a child makes for itself
+//! change nothing about them.
 //!
 //! Reading and executing are allowed everywhere, so they are not among the rights that the rules handle.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use landlock::{
-    ABI, AccessFs, BitFlags, LandlockStatus, PathBeneath, RestrictionStatus, Ruleset, RulesetAttr,
-    RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
+    ABI, AccessFs, BitFlags, PathBeneath, Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr,
+    RulesetError, Scope,
 };
+use rustix::path::Arg;
 
 use super::spec::Layer;
+use crate::sys::landlock::version;
 use crate::sys::namespace::open_place;
 
 /// The newest version whose rights are all meant to be handled. The next one would close unix sockets.
@@ -34,8 +40,13 @@ fn of_a_file() -> BitFlags<AccessFs> {
     AccessFs::WriteFile | AccessFs::Truncate | AccessFs::IoctlDev
 }
 
-/// Confines this process and all that it starts. Gives the version in force; 0 is none.
-pub(super) fn apply(layers: &[Layer]) -> io::Result<u8> {
+/// The version whose rights the rules handle here; 0 is none.
+pub(super) fn effective_version() -> u8 {
+    version().min(NEWEST as u8)
+}
+
+/// The rules, for [`crate::sys::landlock::restrict_self`]; none if the system knows no such thing.
+pub(super) fn make(layers: &[Layer]) -> io::Result<Option<OwnedFd>> {
     let rights = AccessFs::from_write(NEWEST);
     let mut ruleset = Ruleset::default()
         .handle_access(rights)
@@ -50,8 +61,7 @@ pub(super) fn apply(layers: &[Layer]) -> io::Result<u8> {
         ruleset = grant(ruleset, &layer.path, rights & !BitFlags::from(AccessFs::IoctlDev), of_a_file())?
             .map_err(|_| io::Error::from(io::ErrorKind::NotFound))?;
     }
-    let status = ruleset.restrict_self().map_err(refused)?;
-    Ok(version(&status))
+    Ok(ruleset.into())
 }
 
 /// Adds a rule, with the rights for a folder or those for a file; gives the set back as it was if there is no
@@ -62,12 +72,13 @@ fn grant(
     folder: BitFlags<AccessFs>,
     file: BitFlags<AccessFs>,
 ) -> io::Result<Result<RulesetCreated, RulesetCreated>> {
-    let place = match open_place(path) {
+    let open = |path: &Path| open_place(&path.into_c_str()?);
+    let place = match open(path) {
         Ok(place) => place,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Err(ruleset)),
         // A device that is a link, as in some containers, is granted as what it leads to.
         Err(error) if error.raw_os_error() == Some(libc::ELOOP) && path.starts_with("/dev") => {
-            match path.canonicalize().and_then(|path| open_place(&path)) {
+            match path.canonicalize().and_then(|path| open(&path)) {
                 Ok(place) => place,
                 Err(_) => return Ok(Err(ruleset)),
             }
@@ -77,14 +88,6 @@ fn grant(
     let kind = rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(&place)?.st_mode);
     let rights = if kind.is_dir() { folder } else { file & folder };
     ruleset.add_rule(PathBeneath::new(place, rights)).map(Ok).map_err(refused)
-}
-
-fn version(status: &RestrictionStatus) -> u8 {
-    match (&status.ruleset, &status.landlock) {
-        (RulesetStatus::NotEnforced, _) => 0,
-        (_, LandlockStatus::Available { effective_abi, .. }) => *effective_abi as u8,
-        _ => 0,
-    }
 }
 
 fn refused(error: RulesetError) -> io::Error {

@@ -14,6 +14,7 @@ pub struct SharedSandbox(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     settings: Settings,
+    probe: fn(Settings) -> Sandbox,
     probed: OnceLock<Sandbox>,
     hidden: OnceLock<PathBuf>,
 }
@@ -22,14 +23,24 @@ impl SharedSandbox {
     /// One that is not probed yet.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        Self(Arc::new(Inner { settings, probed: OnceLock::new(), hidden: OnceLock::new() }))
+        Self::probed_by(settings, Sandbox::probe)
+    }
+
+    /// One that will turn out to be able to enforce nothing.
+    #[cfg(test)]
+    pub(crate) fn hopeless(settings: Settings) -> Self {
+        Self::probed_by(settings, Sandbox::hopeless)
+    }
+
+    fn probed_by(settings: Settings, probe: fn(Settings) -> Sandbox) -> Self {
+        Self(Arc::new(Inner { settings, probe, probed: OnceLock::new(), hidden: OnceLock::new() }))
     }
 
     /// What can be enforced; waits a few milliseconds for the probe if that is not known yet, so it is not
     /// for the processor.
     #[must_use]
     pub fn wait(&self) -> &Sandbox {
-        self.0.probed.get_or_init(|| Sandbox::probe(self.0.settings.clone()))
+        self.0.probed.get_or_init(|| (self.0.probe)(self.0.settings.clone()))
     }
 
     /// What can be enforced, if that is known by now.

@@ -9,15 +9,17 @@
 //! It may not know the protocol.
 
 mod end;
+#[cfg(target_os = "linux")]
+mod launch;
+#[cfg(not(target_os = "linux"))]
+#[path = "child/launch_elsewhere.rs"]
+mod launch;
 mod streams;
 
-use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Command;
 
 use rustix::process::{
     Pid, Resource, Rlimit, Signal, getrlimit, kill_process_group, setrlimit, test_kill_process_group,
@@ -25,10 +27,13 @@ use rustix::process::{
 use rustix::termios::{Winsize, tcsetwinsize};
 
 pub use end::{ChildEnd, EndWatch, has_ended, reap, wait_for_end};
+#[cfg(target_os = "linux")]
+pub use launch::aside;
 use streams::Ends;
 pub use streams::widen;
 
-use super::lineage::{self, Mark};
+use super::lineage::Mark;
+#[cfg(not(target_os = "linux"))]
 use super::rlimit;
 
 /// What to start.
@@ -83,75 +88,45 @@ pub struct Child {
 /// What belongs between a supervisor and this server and to nobody further down.
 const NOT_INHERITED: [&str; 4] = ["LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID", "NOTIFY_SOCKET"];
 
+/// What a child does to itself before it becomes its program, so that it can do less from then on. It runs in
+/// the server's memory and in place of the OS thread that starts the child, so it should make system calls
+/// only and keep nothing that it opens.
+pub trait Confine {
+    /// Takes files away. The folder that the child is to start in is entered after this.
+    ///
+    /// # Errors
+    /// It could not, and the child does not begin.
+    fn files(&mut self) -> io::Result<()>;
+
+    /// Takes system calls away; the last thing but the program.
+    ///
+    /// # Errors
+    /// It could not, and the child does not begin.
+    fn calls(&mut self) -> io::Result<()>;
+}
+
 /// Starts a child. It dies with the calling OS thread.
 ///
 /// # Errors
 /// The operating system's refusal, as the child would tell it: no such program, no such folder, not
 /// executable, out of descriptors or processes.
 pub fn start(spec: &ChildSpec<'_>) -> io::Result<Child> {
-    let (ours, theirs) = Ends::open(spec)?;
-    let mut command = Command::new(spec.program);
-    command.args(spec.args).current_dir(spec.cwd);
-    for name in NOT_INHERITED {
-        command.env_remove(name);
-    }
-    for (name, value) in spec.env {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    command.stdin(theirs.stdin).stdout(theirs.stdout).stderr(theirs.stderr);
-    run(command, ours, spec, spec.limits)
+    run(spec, /*confine*/ None)
 }
 
-/// Starts a helper that is to become the child later, under the same process id. It begins with an empty
-/// environment and `channel` as its input; the input that is meant for the child is given back, and so are
-/// the folder, the environment ([`environment`]) and the limits left to the helper.
+/// As [`start`], for a child that confines itself.
 ///
 /// # Errors
-/// As of [`start`], about the helper.
-pub fn start_helper(
-    spec: &ChildSpec<'_>,
-    helper: &Path,
-    argument: &str,
-    channel: OwnedFd,
-) -> io::Result<(Child, OwnedFd)> {
+/// As of [`start`], and those of `confine`.
+pub fn start_confined<'a>(spec: &ChildSpec<'_>, confine: &'a mut (dyn Confine + 'a)) -> io::Result<Child> {
+    run(spec, Some(confine))
+}
+
+fn run<'a>(spec: &ChildSpec<'_>, confine: Option<&'a mut (dyn Confine + 'a)>) -> io::Result<Child> {
     let (ours, theirs) = Ends::open(spec)?;
-    let mut command = Command::new(helper);
-    command.arg0("app-server").arg(argument).env_clear();
-    command.stdin(channel).stdout(theirs.stdout).stderr(theirs.stderr);
-    let child = run(command, ours, spec, ChildLimits::default())?;
-    Ok((child, theirs.stdin))
-}
-
-/// The environment of a child with these changes.
-#[must_use]
-pub fn environment(changes: &[(OsString, Option<OsString>)]) -> Vec<(OsString, OsString)> {
-    let mut all: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
-    for name in NOT_INHERITED {
-        all.remove(OsStr::new(name));
-    }
-    for (name, value) in changes {
-        match value {
-            Some(value) => all.insert(name.clone(), value.clone()),
-            None => all.remove(name),
-        };
-    }
-    all.into_iter().collect()
-}
-
-fn run(mut command: Command, ours: Ends, spec: &ChildSpec<'_>, limits: ChildLimits) -> io::Result<Child> {
-    let server = rustix::process::getpid();
-    let (has_terminal, mark) = (spec.terminal.is_some(), spec.mark);
-    // SAFETY: between fork and exec only system calls are made, on numbers that were there before the fork:
-    // no allocation, no lock, no other memory is touched.
-    unsafe {
-        command.pre_exec(move || prepare(server, has_terminal, limits, mark));
-    }
-    let pid = Pid::from_child(&command.spawn()?);
-    // The child's ends were in `command`, which has to go: otherwise the outputs never end.
-    drop(command);
+    let pid = launch::run(spec, &theirs, confine)?;
+    // They have to go: otherwise the outputs never end.
+    drop(theirs);
     match EndWatch::of(pid) {
         Ok(end) => Ok(Child { pid, end, stdin: ours.stdin, stdout: ours.stdout, stderr: ours.stderr }),
         Err(error) => {
@@ -160,29 +135,6 @@ fn run(mut command: Command, ours: Ends, spec: &ChildSpec<'_>, limits: ChildLimi
             Err(error)
         }
     }
-}
-
-/// Runs in the child, between fork and exec.
-fn prepare(server: Pid, has_terminal: bool, limits: ChildLimits, mark: Option<Mark>) -> io::Result<()> {
-    #[cfg(target_os = "linux")]
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    // The server may have ended before the line above, and then nobody sends the signal.
-    if rustix::process::getppid() != Some(server) {
-        return Err(rustix::io::Errno::CANCELED.into());
-    }
-    rustix::process::setsid()?;
-    if has_terminal {
-        // Any of its three is the terminal, but a helper has something else as its input.
-        rustix::process::ioctl_tiocsctty(rustix::stdio::stdout())?;
-    }
-    if let Some(mark) = mark {
-        lineage::put(mark);
-    }
-    default_signals();
-    rlimit::restore_open_files()?;
-    apply_limits(limits)?;
-    close_at_exec();
-    Ok(())
 }
 
 /// Limits this process and what it starts. It only makes system calls.
@@ -206,22 +158,13 @@ pub fn apply_limits(limits: ChildLimits) -> io::Result<()> {
     Ok(())
 }
 
-/// Ignored signals stay ignored across an exec; a child gets them as they are by default.
+/// Ignored signals stay ignored across an exec; a child gets them as they are by default. A handler of the
+/// server's must not run in a child either.
 fn default_signals() {
-    for signal in [
-        libc::SIGHUP,
-        libc::SIGINT,
-        libc::SIGQUIT,
-        libc::SIGTERM,
-        libc::SIGCHLD,
-        libc::SIGALRM,
-        libc::SIGUSR1,
-        libc::SIGUSR2,
-        libc::SIGTSTP,
-        libc::SIGTTIN,
-        libc::SIGTTOU,
-    ] {
-        // SAFETY: a system call that takes two numbers; there is no handler of ours involved.
+    const LAST: libc::c_int = if cfg!(target_os = "linux") { 64 } else { 31 };
+    for signal in 1..=LAST {
+        // SAFETY: a system call that takes two numbers; there is no handler of ours involved. Those that
+        // cannot be changed are refused.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
 }

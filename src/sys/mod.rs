@@ -6,6 +6,8 @@ pub mod activation;
 pub mod child;
 pub mod guard;
 #[cfg(target_os = "linux")]
+pub mod landlock;
+#[cfg(target_os = "linux")]
 pub mod lineage;
 #[cfg(not(target_os = "linux"))]
 #[path = "lineage_elsewhere.rs"]

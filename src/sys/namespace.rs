@@ -1,12 +1,11 @@
 //! A view of the file system of one's own: mounts that nobody else sees, made read-only where they should be.
 //!
-//! For a helper stage: a process with a single OS thread that is about to become another program. It may not
-//! know what the rules are for.
+//! For a child between its birth and its program ([`super::child::Confine`]): nothing here allocates. It may
+//! not know what the rules are for.
 
-use std::fs;
-use std::io;
+use std::ffi::CStr;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::Path;
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
@@ -29,9 +28,24 @@ pub fn unshare_mounts() -> io::Result<()> {
 pub fn unshare_user_and_mounts() -> io::Result<()> {
     let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     unshare(UnshareFlags::NEWUSER | UnshareFlags::NEWNS)?;
-    fs::write("/proc/self/setgroups", "deny")?;
-    fs::write("/proc/self/uid_map", format!("{user} {user} 1"))?;
-    fs::write("/proc/self/gid_map", format!("{group} {group} 1"))
+    say(c"/proc/self/setgroups", b"deny")?;
+    say_one(c"/proc/self/uid_map", user)?;
+    say_one(c"/proc/self/gid_map", group)
+}
+
+/// An id inside of the namespace is the same outside.
+fn say_one(file: &CStr, id: u32) -> io::Result<()> {
+    let mut line = [0; 32];
+    let mut rest = &mut line[..];
+    write!(rest, "{id} {id} 1")?;
+    let left = rest.len();
+    say(file, &line[..line.len() - left])
+}
+
+fn say(file: &CStr, text: &[u8]) -> io::Result<()> {
+    let file = rustix::fs::open(file, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::io::write(&file, text)?;
+    Ok(())
 }
 
 fn unshare(flags: UnshareFlags) -> io::Result<()> {
@@ -45,7 +59,7 @@ fn unshare(flags: UnshareFlags) -> io::Result<()> {
 ///
 /// # Errors
 /// The operating system's refusal.
-pub fn open_place(path: &Path) -> io::Result<OwnedFd> {
+pub fn open_place(path: &CStr) -> io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     Ok(openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)?)
 }

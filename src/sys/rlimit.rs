@@ -21,8 +21,8 @@ pub fn raise_open_files() -> io::Result<(Option<u64>, Option<u64>)> {
     Ok((before.current, before.maximum))
 }
 
-/// Puts the limit back to what the process was started with. For a child, between fork and exec or in a
-/// helper stage: it only makes one system call. Does nothing if the limit was not raised.
+/// Puts the limit back to what the process was started with. For a child before its program: it
+/// only makes one system call. Does nothing if the limit was not raised.
 ///
 /// # Errors
 /// The operating system's refusal.
@@ -41,13 +41,6 @@ pub(super) fn highest_descriptor() -> libc::c_int {
     soft.and_then(|soft| libc::c_int::try_from(soft).ok()).map_or(MANY, |soft| soft.min(MANY))
 }
 
-/// The soft limit that the process was started with, if it was raised since; for a helper stage, which is a
-/// new process and has to be told.
-#[must_use]
-pub fn open_files_before() -> Option<u64> {
-    STARTED_WITH.get().and_then(|before| before.current)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,7 +52,6 @@ mod tests {
         let (before, after) = raise_open_files().expect("up to the hard limit is allowed");
         assert_eq!((before, soft()), (start, after));
         assert!(after.is_none_or(|after| before.is_some_and(|before| before <= after)));
-        assert_eq!(open_files_before(), start);
         restore_open_files().expect("down is allowed");
         assert_eq!(soft(), start);
     }

@@ -1,4 +1,4 @@
-//! The sandbox, by way of its helper stage: each policy against everything that a command might try.
+//! The sandbox: each policy against everything that a command might try.
 
 use std::ffi::OsString;
 use std::fs;
@@ -17,12 +17,7 @@ use crate::support::home::Home;
 use crate::support::server::Server;
 
 pub(crate) fn sandbox(home: &Path) -> Sandbox {
-    Sandbox::probe(Settings {
-        stage: Some(env!("CARGO_BIN_EXE_app-server").into()),
-        home: home.to_owned(),
-        temp_dir: None,
-        best_effort: false,
-    })
+    Sandbox::probe(Settings { home: home.to_owned(), temp_dir: None, best_effort: false })
 }
 
 const READ_ONLY: SandboxPolicy = SandboxPolicy::ReadOnly { network_access: false };

@@ -285,12 +285,7 @@ fn each_policy_through_a_server() {
 
 #[test]
 fn the_socket_of_the_server_is_not_to_be_found() {
-    let settings = Settings {
-        stage: Some(env!("CARGO_BIN_EXE_app-server").into()),
-        home: "/nowhere".into(),
-        temp_dir: None,
-        best_effort: false,
-    };
+    let settings = Settings { home: "/nowhere".into(), temp_dir: None, best_effort: false };
     let sandbox = SharedSandbox::new(settings);
     if is_skipped(sandbox.wait()) {
         return;
@@ -331,12 +326,7 @@ fn without_mount_namespaces_it_holds_what_landlock_can_and_refuses_the_rest() {
 fn contained() {
     let Some(base) = std::env::var_os(CONTAINED).map(PathBuf::from) else { return };
     let work = base.join("work");
-    let settings = |best_effort| Settings {
-        stage: Some(env!("CARGO_BIN_EXE_app-server").into()),
-        home: "/nowhere".into(),
-        temp_dir: None,
-        best_effort,
-    };
+    let settings = |best_effort| Settings { home: "/nowhere".into(), temp_dir: None, best_effort };
     let strict = Sandbox::probe(settings(/*best_effort*/ false));
     let report = strict.report();
     assert_eq!(report.mounts, Mounts::None, "{report:?}");

@@ -160,12 +160,8 @@ impl Bench {
         let thread_id = ThreadId::new();
         let record = ThreadRecord { id: thread_id.to_string(), ..ThreadRecord::default() };
         store.call_write(move |database| database.insert_thread(&record)).expect("it is new");
-        let sandbox = SharedSandbox::new(sandbox::Settings {
-            stage: None,
-            home: dir.clone(),
-            temp_dir: None,
-            best_effort: false,
-        });
+        let sandbox =
+            SharedSandbox::new(sandbox::Settings { home: dir.clone(), temp_dir: None, best_effort: false });
         let (executor, spawner) = Executor::new(/*running_max*/ 100, timer.clone(), sandbox);
         let _workers = (executor, store_worker, timer_worker);
         let approvals = Approvals::new(Arc::new(CommandRules::below(&dir)));
