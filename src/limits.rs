@@ -108,6 +108,9 @@ pub const COMMAND_ACTIONS_SCRIPT_BYTES_MAX: usize = 16 * 1024;
 
 /// Open network connections, counting those in the handshake. Above it: 503 with `retry-after`.
 pub const CONNECTIONS_MAX: usize = 10_000;
+/// Lists in the kernel's table of waiting OS threads, 64 bytes each. With more connections the lists get
+/// longer, and each wake-up walks one.
+pub const FUTEX_LISTS_MAX: usize = 4096;
 /// Turns running at once in the process. Above it `turn/start` is answered -32001.
 pub const TURNS_RUNNING_MAX: usize = 256;
 /// Threads loaded at once in the process. Above it `thread/start` and `thread/resume` are refused.

@@ -23,7 +23,7 @@ use crate::queue::{Closing, Outbox};
 use crate::server::{Event, EventSender, Step, StopCause};
 use crate::sys::notify::Supervisor;
 use crate::sys::signals::{Signal, SignalWorker};
-use crate::sys::{activation, rlimit};
+use crate::sys::{activation, futex, rlimit};
 use crate::timer::TimerHandle;
 
 /// Serves as the command line asks, or on the socket that a supervisor passed.
@@ -140,6 +140,10 @@ fn own(stream: impl AsFd) -> Result<OwnedFd, StartError> {
 
 fn serve_network(config: &Config, net: NetConfig, door: Door) -> Result<Exit, StartError> {
     raise_open_files("each connection needs two");
+    // Each connection's writer waits.
+    if !futex::make_room(config.server.max_connections) {
+        tracing::debug!("the kernel's table of waiting OS threads stays as it is");
+    }
     let clock = Clock::real();
     let (readiness, supervisor) = (Readiness::default(), Supervisor::from_env());
     let (draining, told) = (readiness.clone(), supervisor.clone());
