@@ -105,9 +105,14 @@ impl Broadcaster {
         true
     }
 
-    /// Forgets an outbox.
+    /// Forgets an outbox, which takes nothing more of what is told: the log goes on without it.
     pub fn leave(&mut self, id: u64) {
-        lock(&self.log.state).listeners.remove(&id);
+        // An outbox's lock may be held while the log's is taken, never the other way round.
+        let outbox = lock(&self.log.state).listeners.get(&id).cloned();
+        if let Some(outbox) = outbox {
+            outbox.stop_listening();
+            lock(&self.log.state).listeners.remove(&id);
+        }
     }
 
     /// The number of the message that is told next; for [`Outbox::pass_over`].
@@ -221,9 +226,8 @@ impl Listening {
             return;
         }
         let state = lock(&self.log.state);
-        // Whose outbox has left is not waited for; what it did not read is gone, and so is its client.
-        let Some(skipped) = self.next.checked_sub(state.first) else { return };
-        let skipped = usize::try_from(skipped).unwrap_or(usize::MAX);
+        // What somebody who listens has not read is still there.
+        let skipped = usize::try_from(self.next - state.first).unwrap_or(usize::MAX);
         for Entry { topic, message } in state.entries.iter().skip(skipped) {
             self.next += 1;
             if !self.deaf_to.contains(*topic) && !put(message.clone()) {
@@ -390,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_pushed_to_an_outbox_that_has_left_finds_the_log_gone_on() {
+    fn who_has_left_hears_nothing_more_of_the_log() {
         let mut broadcaster = Broadcaster::new(limits(/*messages*/ 1));
         let (outbox, _drain) = outbox(/*messages*/ 100);
         broadcaster.join(/*id*/ 1, &outbox, nothing());

@@ -171,6 +171,11 @@ impl Outbox {
         lock(&self.0.state).listening = Some(Box::new(listening));
     }
 
+    /// Nothing more of what everybody is told.
+    pub(super) fn stop_listening(&self) {
+        lock(&self.0.state).listening = None;
+    }
+
     /// Takes what everybody was told meanwhile.
     pub(super) fn read_on(&self) {
         let shared = &*self.0;
