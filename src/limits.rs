@@ -58,9 +58,10 @@ pub const BROADCAST_MESSAGES: usize = 1024;
 /// Bytes of them; the same.
 pub const BROADCAST_BYTES: usize = 4 * MIB;
 /// Idle connections that are told at once, before others may use the processor.
-pub const BROADCAST_AT_ONCE: usize = 32;
-/// The pause after them: 4,000 idle connections hear of something within 125 ms.
-pub const BROADCAST_PAUSE: Duration = Duration::from_millis(1);
+pub const BROADCAST_AT_ONCE: usize = 8;
+/// The pause after them: 4,000 idle connections hear of something within a second, and of all that was
+/// said meanwhile at once.
+pub const BROADCAST_PAUSE: Duration = Duration::from_millis(2);
 /// Bytes that the stdio reader takes in one system call.
 pub const STDIO_READ_BYTES: usize = 64 * KIB;
 /// Bytes that a writer gathers into one system call.
@@ -428,6 +429,8 @@ pub const ALLOCATOR_ARENAS: i32 = 2;
 pub const ALLOCATOR_MMAP_BYTES: i32 = 128 * 1024;
 /// Free bytes at an arena's end that are given back.
 pub const ALLOCATOR_TRIM_BYTES: i32 = 256 * 1024;
+/// After this the start is over, with the first client's `initialize`, and its code is unmapped.
+pub const START_SETTLES: Duration = Duration::from_millis(500);
 
 // ---- timer wheel ----
 

@@ -23,7 +23,7 @@ use crate::queue::{Closing, Outbox};
 use crate::server::{Event, EventSender, Step, StopCause};
 use crate::sys::notify::Supervisor;
 use crate::sys::signals::{Signal, SignalWorker};
-use crate::sys::{activation, futex, rlimit};
+use crate::sys::{activation, futex, memory, rlimit};
 use crate::timer::TimerHandle;
 
 /// Serves as the command line asks, or on the socket that a supervisor passed.
@@ -102,6 +102,7 @@ fn serve_stdio(config: &Config) -> Result<Exit, StartError> {
         &assembly.inbox,
     )?;
     stop.set(stdio.outbox());
+    forget_the_start(&assembly.timer);
     let ended = assembly.wait();
     if ended.cause == StopCause::Done {
         // Everything that was asked for is answered in full, however long the client takes to read it.
@@ -128,6 +129,11 @@ fn raise_open_files(what_for: &str) {
     if let Err(error) = rlimit::raise_open_files() {
         tracing::warn!(%error, "the limit of open files stays as it is; {what_for}");
     }
+}
+
+/// Gives back what only the start needed, when it is over.
+fn forget_the_start(timer: &TimerHandle) {
+    timer.arm_after(limits::START_SETTLES, memory::unmap_start_code);
 }
 
 /// A copy of a standard stream that is ours to read, write and close.
@@ -186,6 +192,7 @@ fn serve_network(config: &Config, net: NetConfig, door: Door) -> Result<Exit, St
     // Who starts us reads the address from here; a closed stderr is no reason not to serve.
     let _ = std::io::stderr().write_all(obs::log::for_people(&listener.banner()).as_bytes());
     supervisor.ready();
+    forget_the_start(&assembly.timer);
     let ended = assembly.wait();
     watchdog.bound(limits::END_DEADLINE);
     listener.close(limits::DELIVERY_DEADLINE);
