@@ -59,9 +59,12 @@ pub const BROADCAST_MESSAGES: usize = 1024;
 pub const BROADCAST_BYTES: usize = 4 * MIB;
 /// Idle connections that are told at once, before others may use the processor.
 pub const BROADCAST_AT_ONCE: usize = 8;
-/// The pause after them: 4,000 idle connections hear of something within a second, and of all that was
-/// said meanwhile at once.
+/// The pause after them: 4,000 idle connections hear of something within a second, and of all that was said
+/// meanwhile at once.
 pub const BROADCAST_PAUSE: Duration = Duration::from_millis(2);
+/// Bytes for an idle connection that are written without its writer. Above it the writer writes, which may
+/// wait for the client.
+pub const BROADCAST_WRITTEN_BYTES: usize = 16 * KIB;
 /// Bytes that the stdio reader takes in one system call.
 pub const STDIO_READ_BYTES: usize = 64 * KIB;
 /// Bytes that a writer gathers into one system call.

@@ -5,8 +5,8 @@
 
 use std::io::Write;
 use std::net::Shutdown;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use super::door::{Door, Permit};
 use super::head::{Head, HeadError, read_head};
@@ -216,6 +216,8 @@ fn serve(
         return Ok(());
     }
     link.set_outbox(outbox.clone());
+    let shortcut: Weak<Link> = Arc::downgrade(link);
+    outbox.set_shortcut(shortcut);
     tracing::info!(connection = link.id().0, %peer, "a client connected");
     let ended = converse(door, link, &outbox, leftover, peer);
     end(door, link, &outbox, writer, ended);

@@ -1,7 +1,7 @@
 //! One connection's socket, shared by its reader, its writer and its timers.
 //!
 //! There is one file descriptor per connection. The reader alone reads, the writer alone writes once the
-//! WebSocket exists, and anyone may shut the socket down, which wakes both.
+//! WebSocket exists, or who has its outbox's leave, and anyone may shut the socket down, which wakes both.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
@@ -122,6 +122,14 @@ impl Link {
                 link.shut(how);
             }
         })
+    }
+
+    /// Writes what the client takes without waiting.
+    ///
+    /// # Errors
+    /// It takes nothing now, or nothing more.
+    pub(crate) fn write_now(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket.send_with_flags(bytes, libc::MSG_DONTWAIT)
     }
 
     /// Reads and drops until the client ends or the socket is shut down. Closing a socket with unread bytes

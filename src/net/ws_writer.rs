@@ -1,7 +1,8 @@
 //! The writing half of a WebSocket: from the outbox to the socket.
 //!
-//! It runs on the connection's writer, the only one that writes once the WebSocket exists; so frames never
-//! mix, and it alone decides which Close goes out: the first. It knows nothing of what it sends.
+//! It runs on the connection's writer, which decides alone which Close goes out: the first. Only while it
+//! has nothing to do others write for it ([`Shortcut`]), one at a time, as the outbox sees to; so frames
+//! never mix. It knows nothing of what it sends.
 
 use std::io::{self, IoSlice, Write};
 use std::net::Shutdown;
@@ -15,7 +16,7 @@ use tungstenite::protocol::frame::{Frame, FrameHeader};
 
 use super::link::Link;
 use crate::limits;
-use crate::queue::{Batch, Closing, Next, OutboxDrain};
+use crate::queue::{Batch, Closing, Next, OutboxDrain, Shortcut};
 
 /// Writes until the connection ends: after a Close, or when the socket fails.
 pub(crate) fn run(mut drain: OutboxDrain, link: &Arc<Link>, close_deadline: Duration) {
@@ -60,6 +61,7 @@ struct FrameWriter {
 impl FrameWriter {
     fn write(&mut self, out: &mut impl Write, batch: &Batch, next: &Next) -> io::Result<Written> {
         self.buffer.clear();
+        self.buffer.extend_from_slice(&batch.rest);
         for frame in &batch.control {
             self.buffer.extend_from_slice(frame);
             if is_close(frame) {
@@ -68,8 +70,7 @@ impl FrameWriter {
             }
         }
         for message in &batch.data {
-            let header = FrameHeader { opcode: OpCode::Data(Data::Text), ..FrameHeader::default() };
-            header.format(message.len() as u64, &mut self.buffer).map_err(io::Error::other)?;
+            put_header(&mut self.buffer, message)?;
             if message.len() <= limits::WRITE_COPY_BYTES {
                 self.buffer.extend_from_slice(message);
             } else {
@@ -89,6 +90,24 @@ impl FrameWriter {
         }
         Ok(if matches!(next, Next::Close(_)) { Written::Close } else { Written::Open })
     }
+}
+
+impl Shortcut for Link {
+    fn write(&self, messages: &[Bytes]) -> io::Result<Bytes> {
+        let mut frames = Vec::new();
+        for message in messages {
+            put_header(&mut frames, message)?;
+            frames.extend_from_slice(message);
+        }
+        let written = self.write_now(&frames)?;
+        Ok(if written == frames.len() { Bytes::new() } else { Bytes::from(frames).slice(written..) })
+    }
+}
+
+/// The header of a message's only frame (RFC 6455, section 5.2).
+fn put_header(buffer: &mut Vec<u8>, message: &[u8]) -> io::Result<()> {
+    let header = FrameHeader { opcode: OpCode::Data(Data::Text), ..FrameHeader::default() };
+    header.format(message.len() as u64, buffer).map_err(io::Error::other)
 }
 
 /// The server's Close. The reason is cut at a character to what a control frame can hold.

@@ -4,8 +4,8 @@
 //! waits for the answer behind it. So the teller only puts the message into a shared log. Each outbox that
 //! *listens* remembers how far it has read. It reads on before it takes any other message, so everything to
 //! one connection stays one FIFO; and a worker, `broadcast`, goes round and has the outboxes read on that
-//! nothing else happens to, a few at a time. What was said meanwhile comes along in the same round: a burst
-//! wakes a writer once.
+//! nothing else happens to, a few at a time. It writes what that brings by itself where the writer has
+//! nothing to do. What was said meanwhile comes along in the same round.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
@@ -28,6 +28,8 @@ pub struct BroadcastLimits {
     pub bytes: usize,
     /// Outboxes that the worker has read on before it pauses.
     pub at_once: usize,
+    /// Bytes that the worker writes to a client by itself; more is for the client's writer.
+    pub written_bytes: usize,
     /// The pause.
     pub pause: Duration,
     /// Stack of the worker, in bytes.
@@ -129,7 +131,7 @@ impl Broadcaster {
         let is_full = self.log.append(topic, message);
         let started = self.start();
         if is_full || started.is_err() {
-            self.log.round(|_| true);
+            self.log.round(Outbox::read_on, |_| true);
         }
         started
     }
@@ -173,7 +175,8 @@ impl BroadcastLog {
     /// The worker.
     fn run(&self) {
         while self.await_news() {
-            self.round(|at| (at + 1) % self.limits.at_once != 0 || self.pause());
+            let tell = |outbox: &Outbox| outbox.read_on_and_write(self.limits.written_bytes);
+            self.round(tell, |at| (at + 1) % self.limits.at_once != 0 || self.pause());
             // What comes within a pause is told in one round.
             self.pause();
         }
@@ -198,14 +201,14 @@ impl BroadcastLog {
     }
 
     /// Has everybody read on, until `goes_on` says otherwise of one's place, and drops what all have read.
-    fn round(&self, goes_on: impl Fn(usize) -> bool) {
+    fn round(&self, read_on: impl Fn(&Outbox), goes_on: impl Fn(usize) -> bool) {
         let state = lock(&self.state);
         let target = state.first + state.entries.len() as u64;
         // Who comes later starts behind the target.
         let listeners: Vec<Outbox> = state.listeners.values().cloned().collect();
         drop(state);
         for (at, outbox) in listeners.iter().enumerate() {
-            outbox.read_on();
+            read_on(outbox);
             if !goes_on(at) {
                 return;
             }
@@ -253,6 +256,7 @@ mod tests {
             messages,
             bytes: 1000,
             at_once: 2,
+            written_bytes: 100,
             pause: Duration::from_micros(100),
             stack_bytes: 64 * 1024,
         }

@@ -5,11 +5,17 @@
 //! written. At the bound an outbox either closes its connection ([`Overflow::Cut`]) or makes the producer
 //! wait ([`Overflow::Wait`], for stdio, where nobody else can be disturbed).
 
+mod shortcut;
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, Weak};
 
 use bytes::Bytes;
+
+pub use shortcut::Shortcut;
 
 use super::broadcast::Listening;
 use crate::obs::metrics::values::CLIENTS_CUT_OFF;
@@ -63,15 +69,25 @@ pub struct Outbox(Arc<Shared>);
 #[derive(Debug)]
 pub struct OutboxDrain(Arc<Shared>);
 
-/// What the writer has to write next, in this order: control, then data.
+/// What the writer has to write next, in this order: the rest, control, then data.
 #[derive(Debug, Default)]
 pub struct Batch {
+    /// The end of what was begun by the [`Shortcut`], as it goes onto the wire.
+    pub rest: Bytes,
     /// Whole control frames.
     pub control: Vec<Bytes>,
     /// Whole messages.
     pub data: Vec<Bytes>,
     data_bytes: usize,
-    data_charged: usize,
+    /// What the messages and the rest count on the data lane.
+    load: Load,
+}
+
+/// How much counts against the bounds of the data lane.
+#[derive(Debug, Clone, Copy, Default)]
+struct Load {
+    messages: usize,
+    bytes: usize,
 }
 
 /// A message on the data lane.
@@ -104,12 +120,16 @@ struct Shared {
 struct State {
     control: VecDeque<Bytes>,
     data: VecDeque<Queued>,
-    /// Messages and bytes on the data lane, counting those that the writer is writing.
-    messages: usize,
-    bytes: usize,
+    /// On the data lane, counting what is being written.
+    load: Load,
+    /// What the shortcut has begun, and what that counts.
+    rest: (Bytes, Load),
     closing: Option<Closing>,
     /// How far it has read what everybody is told.
     listening: Option<Box<Listening>>,
+    shortcut: Option<Weak<dyn Shortcut>>,
+    /// The shortcut is writing; the writer must not.
+    is_lent: bool,
     writer_waits: bool,
     writer_gone: bool,
 }
@@ -118,8 +138,7 @@ struct State {
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("State")
-            .field("messages", &self.messages)
-            .field("bytes", &self.bytes)
+            .field("load", &self.load)
             .field("closing", &self.closing)
             .finish_non_exhaustive()
     }
@@ -238,11 +257,16 @@ impl Outbox {
     /// Bytes on the data lane, counting those that are being written.
     #[must_use]
     pub fn bytes_queued(&self) -> usize {
-        lock(&self.0.state).bytes
+        lock(&self.0.state).load.bytes
     }
 }
 
 impl State {
+    /// There is something for the writer to do.
+    fn has_work(&self) -> bool {
+        !self.control.is_empty() || !self.data.is_empty() || !self.rest.0.is_empty() || self.closing.is_some()
+    }
+
     fn is_open(&self) -> bool {
         self.closing.is_none() && !self.writer_gone
     }
@@ -264,8 +288,8 @@ impl Shared {
 
     /// One message is always let in, however large: it has passed the message limit elsewhere.
     fn has_room(&self, state: &State, charged: usize) -> bool {
-        state.messages == 0
-            || (state.messages < self.limits.messages && state.bytes + charged <= self.limits.bytes)
+        let Load { messages, bytes } = state.load;
+        messages == 0 || (messages < self.limits.messages && bytes + charged <= self.limits.bytes)
     }
 
     fn put(&self, state: &mut State, queued: Queued) -> Pushed {
@@ -279,20 +303,17 @@ impl Shared {
             self.cut(state, closing.clone());
             return Pushed::Dropped;
         }
-        state.messages += 1;
-        state.bytes += queued.charged;
+        state.load.add(queued.load());
         state.data.push_back(queued);
         self.wake_writer(state);
         Pushed::Queued
     }
 
     fn cut(&self, state: &mut State, closing: Closing) {
-        for queued in state.data.drain(..) {
-            state.bytes -= queued.charged;
-            state.messages -= 1;
+        // With the ring, which a burst may have grown: the connection is over.
+        for queued in std::mem::take(&mut state.data) {
+            state.load.take(queued.load());
         }
-        // A burst may have grown the ring; the connection is over, so give it back.
-        state.data = VecDeque::new();
         state.closing.get_or_insert(closing);
         self.room.notify_all();
         self.wake_writer(state);
@@ -307,31 +328,32 @@ impl Shared {
 }
 
 impl OutboxDrain {
-    /// Waits until there is something to do and moves it into `batch`: control frames, and messages of about
-    /// `bytes_max` bytes (at least one). What `batch` held before counts as written.
+    /// Waits until there is something to do and moves it into `batch`: a rest, control frames, and messages
+    /// of about `bytes_max` bytes (at least one). What `batch` held before counts as written.
     pub fn next(&mut self, batch: &mut Batch, bytes_max: usize) -> Next {
         let shared = &*self.0;
         let mut state = lock(&shared.state);
-        if !batch.data.is_empty() {
-            state.messages -= batch.data.len();
-            state.bytes -= batch.data_charged;
+        if batch.load.messages > 0 {
+            state.load.take(batch.load);
             if shared.limits.overflow == Overflow::Wait {
                 shared.room.notify_all();
             }
         }
         batch.clear();
-        while state.control.is_empty() && state.data.is_empty() && state.closing.is_none() {
+        while state.is_lent || !state.has_work() {
             state.writer_waits = true;
             state = wait(&shared.filled, state);
         }
         state.writer_waits = false;
+        (batch.rest, batch.load) = std::mem::take(&mut state.rest);
         batch.control.extend(state.control.drain(..));
-        while let Some(Queued { message, charged }) = state.data.front() {
-            if !batch.data.is_empty() && batch.data_bytes + message.len() > bytes_max {
+        while let Some(queued) = state.data.front() {
+            let length = queued.message.len();
+            if !batch.data.is_empty() && batch.data_bytes + length > bytes_max {
                 break;
             }
-            batch.data_bytes += message.len();
-            batch.data_charged += charged;
+            batch.data_bytes += length;
+            batch.load.add(queued.load());
             batch.data.extend(state.data.pop_front().map(|queued| queued.message));
         }
         if state.data.is_empty() && state.data.capacity() > 1024 {
@@ -341,6 +363,24 @@ impl OutboxDrain {
             Some(closing) if state.data.is_empty() => Next::Close(closing.clone()),
             _ => Next::Continue,
         }
+    }
+}
+
+impl Queued {
+    fn load(&self) -> Load {
+        Load { messages: 1, bytes: self.charged }
+    }
+}
+
+impl Load {
+    fn add(&mut self, more: Self) {
+        self.messages += more.messages;
+        self.bytes += more.bytes;
+    }
+
+    fn take(&mut self, less: Self) {
+        self.messages -= less.messages;
+        self.bytes -= less.bytes;
     }
 }
 
@@ -356,142 +396,13 @@ impl Drop for OutboxDrain {
 
 impl Batch {
     fn clear(&mut self) {
+        self.rest.clear();
         self.control.clear();
         self.data.clear();
-        (self.data_bytes, self.data_charged) = (0, 0);
+        (self.data_bytes, self.load) = (0, Load::default());
         // An idle connection keeps no large buffer.
         if self.data.capacity() > 256 {
             self.data = Vec::new();
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn limits(messages: usize, bytes: usize, overflow: Overflow) -> OutboxLimits {
-        OutboxLimits { messages, bytes, control_frames: 2, overflow }
-    }
-
-    fn too_slow() -> Closing {
-        Closing { code: 1013, reason: "too slow".to_owned() }
-    }
-
-    fn goodbye() -> Closing {
-        Closing { code: 1001, reason: "goodbye".to_owned() }
-    }
-
-    fn texts(batch: &Batch) -> Vec<&[u8]> {
-        batch.data.iter().map(AsRef::as_ref).collect()
-    }
-
-    #[test]
-    fn messages_come_out_in_order_and_control_frames_first() {
-        let (outbox, mut drain) =
-            Outbox::new(limits(/*messages*/ 8, /*bytes*/ 100, Overflow::Wait));
-        outbox.push(Bytes::from_static(b"one"));
-        outbox.push(Bytes::from_static(b"two"));
-        outbox.push_control(Bytes::from_static(b"pong"));
-        let mut batch = Batch::default();
-        assert_eq!(drain.next(&mut batch, /*bytes_max*/ 100), Next::Continue);
-        assert_eq!((texts(&batch), batch.control.len()), (vec![&b"one"[..], b"two"], 1));
-    }
-
-    #[test]
-    fn a_batch_is_bounded_but_never_empty() {
-        let (outbox, mut drain) =
-            Outbox::new(limits(/*messages*/ 8, /*bytes*/ 100, Overflow::Wait));
-        for text in [&b"1234567890"[..], b"12", b"34"] {
-            outbox.push(Bytes::from_static(text));
-        }
-        let mut batch = Batch::default();
-        drain.next(&mut batch, /*bytes_max*/ 4);
-        assert_eq!(texts(&batch), [b"1234567890"]);
-        drain.next(&mut batch, /*bytes_max*/ 4);
-        assert_eq!(texts(&batch), [b"12", b"34"]);
-    }
-
-    #[test]
-    fn what_is_being_written_still_counts_against_the_bound() {
-        let (outbox, mut drain) =
-            Outbox::new(limits(/*messages*/ 2, /*bytes*/ 100, Overflow::Cut(too_slow())));
-        let mut batch = Batch::default();
-        outbox.push(Bytes::from_static(b"a"));
-        drain.next(&mut batch, /*bytes_max*/ 100);
-        assert_eq!(outbox.push(Bytes::from_static(b"b")), Pushed::Queued);
-        assert_eq!(outbox.push(Bytes::from_static(b"c")), Pushed::Dropped);
-        assert_eq!(drain.next(&mut batch, /*bytes_max*/ 100), Next::Close(too_slow()));
-        assert!(batch.data.is_empty(), "a cut connection hears only the goodbye");
-        assert_eq!(outbox.bytes_queued(), 0);
-    }
-
-    #[test]
-    fn finishing_writes_everything_first_and_takes_nothing_more() {
-        let (outbox, mut drain) =
-            Outbox::new(limits(/*messages*/ 8, /*bytes*/ 100, Overflow::Wait));
-        outbox.push(Bytes::from_static(b"last"));
-        outbox.finish(goodbye());
-        assert_eq!(outbox.push(Bytes::from_static(b"late")), Pushed::Dropped);
-        let mut batch = Batch::default();
-        assert_eq!(drain.next(&mut batch, /*bytes_max*/ 100), Next::Close(goodbye()));
-        assert_eq!(texts(&batch), [b"last"]);
-    }
-
-    #[test]
-    fn a_message_above_the_whole_bound_passes_alone() {
-        let (outbox, _drain) =
-            Outbox::new(limits(/*messages*/ 8, /*bytes*/ 4, Overflow::Cut(too_slow())));
-        assert_eq!(outbox.push(Bytes::from_static(b"larger")), Pushed::Queued);
-        assert_eq!(outbox.push(Bytes::from_static(b"x")), Pushed::Dropped);
-    }
-
-    #[test]
-    fn a_message_that_is_counted_elsewhere_takes_no_room() {
-        let (outbox, mut drain) =
-            Outbox::new(limits(/*messages*/ 8, /*bytes*/ 4, Overflow::Cut(too_slow())));
-        for _ in 0..2 {
-            assert_eq!(outbox.push_held(Bytes::from_static(b"larger")), Pushed::Queued);
-            assert_eq!(outbox.push(Bytes::from_static(b"xx")), Pushed::Queued);
-        }
-        let mut batch = Batch::default();
-        drain.next(&mut batch, /*bytes_max*/ 100);
-        assert_eq!((texts(&batch).len(), outbox.bytes_queued()), (4, 4));
-        outbox.push(Bytes::new());
-        drain.next(&mut batch, /*bytes_max*/ 100);
-        assert_eq!(outbox.bytes_queued(), 0);
-    }
-
-    #[test]
-    fn too_many_control_frames_close_the_connection() {
-        let (outbox, mut drain) =
-            Outbox::new(limits(/*messages*/ 8, /*bytes*/ 100, Overflow::Wait));
-        for _ in 0..2 {
-            assert_eq!(outbox.push_control(Bytes::from_static(b"p")), Pushed::Queued);
-        }
-        assert_eq!(outbox.push_control(Bytes::from_static(b"p")), Pushed::Dropped);
-        let next = drain.next(&mut Batch::default(), /*bytes_max*/ 100);
-        assert!(matches!(next, Next::Close(Closing { code: 1008, .. })), "{next:?}");
-    }
-
-    #[test]
-    fn a_waiting_producer_goes_on_when_there_is_room_or_no_writer() {
-        let (outbox, mut drain) =
-            Outbox::new(limits(/*messages*/ 1, /*bytes*/ 100, Overflow::Wait));
-        let producer = outbox.clone();
-        std::thread::scope(|scope| {
-            let pushed = scope.spawn(move || {
-                [&b"a"[..], b"b", b"c"].map(|text| producer.push(Bytes::copy_from_slice(text)))
-            });
-            let mut batch = Batch::default();
-            drain.next(&mut batch, /*bytes_max*/ 100);
-            assert_eq!(texts(&batch), [b"a"]);
-            drain.next(&mut batch, /*bytes_max*/ 100);
-            assert_eq!(texts(&batch), [b"b"]);
-            drop(drain);
-            let pushed = pushed.join().expect("no panic");
-            // The third may have slipped in before the writer went away; it must not hang.
-            assert_eq!(pushed[..2], [Pushed::Queued, Pushed::Queued]);
-        });
     }
 }

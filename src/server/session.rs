@@ -131,6 +131,7 @@ impl Default for Sessions {
             messages: limits::BROADCAST_MESSAGES,
             bytes: limits::BROADCAST_BYTES,
             at_once: limits::BROADCAST_AT_ONCE,
+            written_bytes: limits::BROADCAST_WRITTEN_BYTES,
             pause: limits::BROADCAST_PAUSE,
             stack_bytes: limits::STACK_BYTES_IO,
         };
