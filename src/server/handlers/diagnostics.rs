@@ -43,6 +43,8 @@ impl Processor {
     }
 
     fn diagnose(&self, sandbox: Report) -> Answer {
+        // Who asks may have come in the same batch of events.
+        self.publish_gauges();
         let mut metrics = self.services.scrape.page();
         let queued: usize = self.sessions.iter().map(|session| session.outbox().bytes_queued()).sum();
         metrics.gauge(OUTBOX_BYTES, OUTBOX_BYTES_HELP, queued as f64);
