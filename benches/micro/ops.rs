@@ -108,6 +108,7 @@ fn broadcast() -> Box<dyn FnMut()> {
         messages: 1,
         bytes: limits::BROADCAST_BYTES,
         at_once: limits::BROADCAST_AT_ONCE,
+        written_bytes: limits::BROADCAST_WRITTEN_BYTES,
         pause: Duration::from_secs(3600),
         stack_bytes: limits::STACK_BYTES_IO,
     });

@@ -46,6 +46,7 @@ mod tests {
     use crate::limits::FUTEX_LISTS_MAX;
 
     #[test]
+    #[allow(clippy::print_stderr, reason = "says what was not tested")]
     fn there_is_a_list_for_everybody_who_waits() {
         if linux::slots().is_none() {
             eprintln!("SKIPPED: this kernel has no table of futexes for a process");
