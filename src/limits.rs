@@ -175,6 +175,12 @@ pub const SKILLS_DEPTH_MAX: usize = 4;
 pub const SKILLS_FOLDER_ENTRIES_MAX: usize = 1000;
 /// Longest name or description of a skill, in characters. The rest is left out.
 pub const SKILL_TEXT_CHARS_MAX: usize = 1024;
+/// Folders with skills that clients may add. Above it: an error that names this limit.
+pub const SKILL_ROOTS_MAX: usize = 64;
+/// Working directories whose skills are watched for changes. Beyond them nobody is told.
+pub const SKILL_PROJECTS_WATCHED: usize = 64;
+/// Folders of skills that are watched for changes. Beyond them nobody is told.
+pub const SKILL_FOLDERS_WATCHED: usize = 1024;
 /// Percent of a model's context at which the conversation is made shorter, unless the configuration says
 /// otherwise.
 pub const COMPACT_AT_PERCENT: i64 = 90;

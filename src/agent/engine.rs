@@ -19,6 +19,7 @@ use super::event::Change;
 use super::input;
 use super::instructions;
 use super::items;
+use super::skills;
 use super::stop::Stop;
 use super::stream::Open;
 use super::teller::Teller;
@@ -84,7 +85,7 @@ impl Engine {
             Arc::clone(&work.sink),
             work.clock.clone(),
         ));
-        let tools = Toolbox::new(&work.tools);
+        let tools = Toolbox::new(work.features, &work.tools);
         let context = Arc::new(ToolContext {
             teller: Arc::clone(&teller),
             cancel,
@@ -244,7 +245,8 @@ impl Engine {
     /// What the model does not know yet of the project and the circumstances.
     pub(super) fn news(&self, said: &[InputItem]) -> Option<InputItem> {
         let date = date_of(self.teller.now_ms());
-        instructions::news(&self.work.settings, &self.work.home, &date, said)
+        let skills = skills::find(&self.work.home, Path::new(&self.work.settings.cwd), &self.work.skills);
+        instructions::news(&self.work.settings, &self.work.home, &skills.skills, &date, said)
     }
 
     /// The request as it is, but for the conversation.

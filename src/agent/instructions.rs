@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use super::input::read_bounded;
 use super::settings::Settings;
-use super::skills;
+use super::skills::{self, Skill};
+use crate::config::project_folders;
 use crate::limits;
 use crate::model::{Content, InputItem, Role};
 use crate::proto::{AskForApproval, ModeKind, SandboxPolicy};
@@ -33,14 +34,20 @@ pub(super) fn rules(settings: &Settings) -> String {
 }
 
 /// What the conversation does not say yet of the project and the circumstances. `date` is that of today.
-pub(super) fn news(settings: &Settings, home: &Path, date: &str, said: &[InputItem]) -> Option<InputItem> {
+pub(super) fn news(
+    settings: &Settings,
+    home: &Path,
+    skills: &[Skill],
+    date: &str,
+    said: &[InputItem],
+) -> Option<InputItem> {
     let cwd = Path::new(&settings.cwd);
     let pieces = [
         Some(permissions(settings)),
         mode(settings, said),
         settings.developer_instructions.as_ref().map(|text| tagged("developer_instructions", text)),
         agents_files(home, cwd),
-        skills::offer(&skills::find(home, cwd).skills),
+        skills::offer(skills),
         Some(environment(cwd, date)),
     ];
     let new: Vec<Content> = pieces
@@ -183,15 +190,6 @@ fn agents_file(folder: &Path) -> Option<(PathBuf, String)> {
     })
 }
 
-/// The folders from the project's root, which is where `.git` is, down to `cwd`; only `cwd` if there is none.
-pub(super) fn project_folders(cwd: &Path) -> Vec<PathBuf> {
-    let root = cwd.ancestors().find(|folder| folder.join(".git").exists()).unwrap_or(cwd);
-    let mut folders: Vec<PathBuf> =
-        cwd.ancestors().take_while(|folder| folder.starts_with(root)).map(Path::to_owned).collect();
-    folders.reverse();
-    folders
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -244,16 +242,16 @@ mod tests {
         let mut settings = settings();
         settings.cwd = folder.0.join("repo").display().to_string();
         let home = folder.0.join("home");
-        let first = news(&settings, &home, "2026-01-02", &[]);
+        let first = news(&settings, &home, &[], "2026-01-02", &[]);
         let said = texts(&first);
         assert_eq!(said.len(), 2, "{said:?}");
         assert!(said[0].contains("without a sandbox") && said[1].contains("<current_date>2026-01-02<"));
         assert!(matches!(&first, Some(InputItem::Message { role: Role::Developer, .. })));
         let said: Vec<InputItem> = first.into_iter().collect();
-        assert_eq!(news(&settings, &home, "2026-01-02", &said), None);
+        assert_eq!(news(&settings, &home, &[], "2026-01-02", &said), None);
         settings.sandbox = SandboxPolicy::ReadOnly { network_access: false };
         settings.developer_instructions = Some("be kind".to_owned());
-        let more = news(&settings, &home, "2026-01-02", &said);
+        let more = news(&settings, &home, &[], "2026-01-02", &said);
         assert_eq!(texts(&more)[1], "<developer_instructions>\nbe kind\n</developer_instructions>");
         assert!(texts(&more)[0].contains("not written") && texts(&more).len() == 2);
         settings.base_instructions = Some("mine".to_owned());

@@ -47,7 +47,7 @@ pub use ids::{ThreadId, TurnId};
 pub use items::{preview, text_chars};
 pub use live::GrownTo;
 pub use settings::{Defaults, Overrides, Settings};
-pub use skills::{Found, Skill, find as find_skills};
+pub use skills::{Found, Skill, SkillRules, find as find_skills};
 pub use stop::Stop;
 pub use terminals::{BackgroundTerminal, Terminals};
 pub use tools::{Tool, ToolContext, ToolOutput, client_tools};

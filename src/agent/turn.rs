@@ -10,10 +10,12 @@ use super::engine::Engine;
 use super::event::EventSink;
 use super::ids::{ThreadId, TurnId};
 use super::settings::Settings;
+use super::skills::SkillRules;
 use super::terminals::Terminals;
 use super::tools::Tool;
 use super::work::TurnKind;
 use crate::clock::Clock;
+use crate::config::Features;
 use crate::exec::Spawner;
 use crate::limits;
 use crate::mcp::Mcp;
@@ -56,6 +58,10 @@ pub struct TurnWork {
     pub compact_first: bool,
     /// The home folder.
     pub home: PathBuf,
+    /// What it may do at all.
+    pub features: Features,
+    /// Skills beside those of the home and the project, and which are switched off.
+    pub skills: SkillRules,
     /// Tools beside those that every turn has.
     pub tools: Vec<Arc<dyn Tool>>,
     /// Runs commands.

@@ -10,8 +10,8 @@ use toml::Table;
 use crate::error::StartError;
 use crate::limits::CONFIG_BYTES_MAX;
 
-/// The file in the home folder.
-const FILE_NAME: &str = "config.toml";
+/// The file in the home folder, and in a project's.
+pub(super) const FILE_NAME: &str = "config.toml";
 
 /// The home folder, absolute: the flag, else the environment, else `~/.codex`. An empty variable counts as
 /// unset.

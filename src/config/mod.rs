@@ -6,15 +6,18 @@
 //! floor: what a policy or a provider is for is decided elsewhere.
 
 mod edit;
+mod features;
 mod file;
 mod mcp;
 pub mod net;
 mod overrides;
 mod policy;
+mod project;
 mod provider;
 mod section;
 mod server;
 mod shown;
+mod skills;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -29,12 +32,15 @@ use crate::limits::THREAD_UNLOAD_DELAY;
 use section::Section;
 
 pub use edit::{Edit, edit};
+pub use features::{Feature, Features};
 pub use mcp::{McpServerConfig, McpTransport, ToolApproval};
 pub use overrides::Override;
 pub use policy::{ApprovalPolicy, SandboxMode, SandboxWorkspaceWrite};
+pub use project::{Trust, project_folders};
 pub use provider::{PROVIDER_OFFLINE, PROVIDER_OPENAI, ProviderConfig, ProviderKind, WireApi};
 pub use server::{CommandLimits, ServerConfig};
 pub use shown::{effective as shown, without_user_info};
+pub use skills::{SkillSelector, SkillSettings, switch_skill};
 
 /// The folder of our own data below the home.
 const DATA_DIR: &str = "app-server";
@@ -96,6 +102,8 @@ impl Flags {
 pub enum LayerSource {
     /// The home's `config.toml`.
     File(PathBuf),
+    /// The `config.toml` in this folder of a project, its `.codex`.
+    Project(PathBuf),
     /// `-c` and flags.
     CommandLine,
     /// The `config` of a client's request.
@@ -106,6 +114,7 @@ impl fmt::Display for LayerSource {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => write!(formatter, "from {}", path.display()),
+            Self::Project(folder) => write!(formatter, "from {}", folder.join(file::FILE_NAME).display()),
             Self::CommandLine => formatter.write_str("from the command line, -c or a flag"),
             Self::Request => formatter.write_str("from the request's config"),
         }
@@ -119,11 +128,20 @@ pub struct Layer {
     pub source: LayerSource,
     /// The keys.
     pub table: Table,
+    /// Why it does not count, if it does not.
+    pub disabled: Option<String>,
 }
 
 impl Layer {
+    fn new(source: LayerSource, table: Table) -> Self {
+        Self { source, table, disabled: None }
+    }
+
     /// True if this layer sets the key or something below it.
     fn has(&self, path: &[&str]) -> bool {
+        if self.disabled.is_some() {
+            return false;
+        }
         let Some((last, parents)) = path.split_last() else { return false };
         let mut at = &self.table;
         for parent in parents {
@@ -167,6 +185,12 @@ pub struct Config {
     pub sandbox_mode: Option<SandboxMode>,
     /// What `workspace-write` means.
     pub sandbox_workspace_write: SandboxWorkspaceWrite,
+    /// What the user says about the project that this configuration was made for.
+    pub trust: Option<Trust>,
+    /// What is switched on and off.
+    pub features: Features,
+    /// Which skills are switched off.
+    pub skills: SkillSettings,
     /// A thread that nobody needs is unloaded after this; zero is at once.
     pub thread_unload_delay: Duration,
     /// Our own keys.
@@ -218,10 +242,10 @@ impl Config {
         let home = file::home(flags.home.as_deref(), env, cwd)?;
         let (path, table) = file::read(&home)?;
         let layers = vec![
-            Layer { source: LayerSource::File(path), table },
-            Layer { source: LayerSource::CommandLine, table: flags.table() },
+            Layer::new(LayerSource::File(path), table),
+            Layer::new(LayerSource::CommandLine, flags.table()),
         ];
-        Self::from_layers(home, layers)
+        Self::from_layers(home, layers, /*trust*/ None)
     }
 
     /// This configuration with a client's keys on top, for one thread.
@@ -234,8 +258,8 @@ impl Config {
             set.apply(&mut table);
         }
         let mut layers = self.layers.clone();
-        layers.push(Layer { source: LayerSource::Request, table });
-        Self::from_layers(self.home.clone(), layers)
+        layers.push(Layer::new(LayerSource::Request, table));
+        Self::from_layers(self.home.clone(), layers, self.trust)
     }
 
     /// The configuration as it is with what stands in the file now.
@@ -249,7 +273,7 @@ impl Config {
                 layer.table = file::read(&self.home)?.1;
             }
         }
-        Self::from_layers(self.home.clone(), layers)
+        Self::from_layers(self.home.clone(), layers, self.trust)
     }
 
     /// The configuration as it would be with this text in the file.
@@ -265,13 +289,13 @@ impl Config {
                 layer.table.clone_from(&table);
             }
         }
-        Self::from_layers(self.home.clone(), layers)
+        Self::from_layers(self.home.clone(), layers, self.trust)
     }
 
     /// A configuration without file and flags. `home` is taken as it is and should be absolute.
     #[must_use]
     pub fn for_test(home: PathBuf) -> Self {
-        Self::from_layers(home, Vec::new()).expect("no keys, nothing to refuse")
+        Self::from_layers(home, Vec::new(), /*trust*/ None).expect("no keys, nothing to refuse")
     }
 
     /// The providers that `model_provider` may name, in the order of messages.
@@ -279,13 +303,15 @@ impl Config {
         known_providers(&self.model_providers)
     }
 
-    fn from_layers(home: PathBuf, layers: Vec<Layer>) -> Result<Self, StartError> {
+    fn from_layers(home: PathBuf, layers: Vec<Layer>, trust: Option<Trust>) -> Result<Self, StartError> {
         let mut effective = Table::new();
-        for layer in &layers {
+        for layer in layers.iter().filter(|layer| layer.disabled.is_none()) {
             overrides::merge(&mut effective, &layer.table);
         }
         let mut unknown = Vec::new();
         let mut root = Section::root(&effective, &layers);
+        // Read where it is asked whether a project is trusted.
+        root.ignore("projects");
         let model_providers = read_providers(&mut root, &mut unknown)?;
         let config = Self {
             data_dir: home.join(DATA_DIR),
@@ -304,6 +330,15 @@ impl Config {
             sandbox_workspace_write: match root.table("sandbox_workspace_write")? {
                 Some(section) => SandboxWorkspaceWrite::read(section, &mut unknown)?,
                 None => SandboxWorkspaceWrite::none(),
+            },
+            trust,
+            features: match root.table("features")? {
+                Some(section) => Features::read(section, &mut unknown)?,
+                None => Features::default(),
+            },
+            skills: match root.table("skills")? {
+                Some(mut section) => SkillSettings::read(&mut section)?,
+                None => SkillSettings::default(),
             },
             thread_unload_delay: root.seconds("thread_unload_delay_secs")?.unwrap_or(THREAD_UNLOAD_DELAY),
             server: match root.table("app_server")? {

@@ -14,10 +14,10 @@ fn typed(file: &str, command_line: &[&str]) -> Result<Config, StartError> {
 fn with_flags(file: &str, flags: &Flags) -> Result<Config, StartError> {
     let source = LayerSource::File("/h/config.toml".into());
     let layers = vec![
-        Layer { source, table: toml::from_str(file).expect("a test's TOML") },
-        Layer { source: LayerSource::CommandLine, table: flags.table() },
+        Layer::new(source, toml::from_str(file).expect("a test's TOML")),
+        Layer::new(LayerSource::CommandLine, flags.table()),
     ];
-    Config::from_layers("/h".into(), layers)
+    Config::from_layers("/h".into(), layers, /*trust*/ None)
 }
 
 /// A folder that is gone at the end.

@@ -50,8 +50,6 @@ pub struct McpParts {
     pub spawner: Spawner,
     /// Told of each start, on the worker that starts.
     pub told: Box<dyn Fn(StartStatus) + Send + Sync>,
-    /// Reads the configuration anew.
-    pub reload: Box<dyn Fn() -> Result<BTreeMap<String, McpServerConfig>, String> + Send + Sync>,
 }
 
 /// The configured MCP servers; clones are the same.
@@ -223,17 +221,6 @@ impl Mcp {
         servers.iter().map(|server| server.report(with_resources, cancel)).collect()
     }
 
-    /// Takes the configuration as it is now. Servers whose part of it did not change go on as they are; the
-    /// others are let go, with all that they started.
-    ///
-    /// # Errors
-    /// What is wrong with the configuration; then nothing changes.
-    pub fn reload(&self) -> Result<(), String> {
-        let configs = (self.0.parts.reload)()?;
-        self.replace(configs);
-        Ok(())
-    }
-
     /// Ends all servers; calls that wait fail, and later ones too.
     fn close(&self) {
         self.0.is_closed.store(true, Ordering::Release);
@@ -241,7 +228,9 @@ impl Mcp {
         servers.values().for_each(|server| server.close());
     }
 
-    fn replace(&self, configs: BTreeMap<String, McpServerConfig>) {
+    /// Takes the servers as they are configured now. Those whose table did not change go on as they are; the
+    /// others are let go, with all that they started.
+    pub fn replace(&self, configs: BTreeMap<String, McpServerConfig>) {
         let mut gone = Vec::new();
         {
             let mut servers = lock(&self.0.servers);

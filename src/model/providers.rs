@@ -18,6 +18,9 @@ pub(super) const OPENAI_KEY: &str = "OPENAI_API_KEY";
 /// A client for each provider, made once; connections are kept per provider.
 pub struct Providers {
     clients: BTreeMap<String, Arc<dyn ModelClient>>,
+    /// What the HTTP and replay clients were made of.
+    made_of: BTreeMap<String, ProviderConfig>,
+    window: Option<i64>,
     stored_key: Arc<StoredKey>,
 }
 
@@ -26,11 +29,34 @@ impl Providers {
     /// provider that lacks something is there as well: its turns fail and say what to set.
     #[must_use]
     pub fn new(config: &Config, env: &dyn Fn(&str) -> Option<String>) -> Self {
+        Self::made(config, env, /*before*/ None)
+    }
+
+    /// The same for another configuration of the same home: the clients of providers that are as they were
+    /// go on, with their connections.
+    #[must_use]
+    pub fn renewed(&self, config: &Config, env: &dyn Fn(&str) -> Option<String>) -> Self {
+        Self::made(config, env, Some(self))
+    }
+
+    fn made(config: &Config, env: &dyn Fn(&str) -> Option<String>, before: Option<&Self>) -> Self {
         let offline: Arc<dyn ModelClient> = Arc::new(OfflineModel);
         let mut clients = BTreeMap::from([(PROVIDER_OFFLINE.to_owned(), Arc::clone(&offline))]);
+        let mut made_of = BTreeMap::new();
         let window = Some(config.model_context_window.unwrap_or(MODEL_CONTEXT_WINDOW));
-        let stored_key = Arc::new(StoredKey::below(&config.data_dir));
+        let stored_key = match before {
+            Some(before) => Arc::clone(&before.stored_key),
+            None => Arc::new(StoredKey::below(&config.data_dir)),
+        };
+        let before = before.filter(|before| before.window == window);
         let mut add = |id: &str, provider: &ProviderConfig| {
+            made_of.insert(id.to_owned(), provider.clone());
+            if let Some(before) = before.filter(|before| before.made_of.get(id) == Some(provider))
+                && let Some(client) = before.clients.get(id)
+            {
+                clients.insert(id.to_owned(), Arc::clone(client));
+                return;
+            }
             let client = match provider.kind {
                 ProviderKind::Offline => Arc::clone(&offline),
                 ProviderKind::Http => usable(HttpModel::new(id, provider, window, env, &stored_key)),
@@ -48,7 +74,7 @@ impl Providers {
         if !config.model_providers.contains_key(PROVIDER_OPENAI) {
             add(PROVIDER_OPENAI, &with_openai_defaults(ProviderConfig::named("OpenAI"), env));
         }
-        Self { clients, stored_key }
+        Self { clients, made_of, window, stored_key }
     }
 
     /// The key that clients sign in with; providers without `env_key` send it.

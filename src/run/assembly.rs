@@ -5,18 +5,18 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, bounded};
 
 use super::StartError;
-use crate::agent::{CommandRules, Defaults};
+use crate::agent::CommandRules;
 use crate::clock::Clock;
-use crate::config::{ApprovalPolicy, CommandLimits, Config, PROVIDER_OFFLINE, SandboxMode};
-use crate::exec::{Executor, ResourceLimits, Spawner};
+use crate::config::Config;
+use crate::exec::{Executor, Spawner};
 use crate::limits;
 use crate::mcp::{McpOwner, McpParts};
-use crate::model::{OFFLINE_MODEL, Providers};
 use crate::net::{ConnectionIds, NetInbox, Scrape};
-use crate::proto::{self, AskForApproval, SandboxPolicy, SessionSource};
+use crate::proto::SessionSource;
 use crate::sandbox::{self, SharedSandbox};
 use crate::server::{
-    Event, EventSender, Events, Facts, Processor, ProviderFacts, Services, Step, StopCause, add_metrics,
+    Configuration, Current, Event, EventSender, Events, Facts, Processor, Services, Step, StopCause,
+    add_metrics,
 };
 use crate::store::StoreWorker;
 use crate::sys::worker::{Worker, await_end_of};
@@ -107,20 +107,21 @@ impl Assembly {
                 page.gauge("app_server_store_jobs", "Jobs that wait for the store.", store.queued() as f64);
             })
         };
+        let (current, mcp) = (Current::new(config.clone()), mcp(config, cwd, clock, &spawner, &events));
         let services = Services {
             store: store_handle,
             timer: timer.clone(),
             clock: clock.clone(),
             events: events.clone(),
-            models: Providers::new(config, &|name| std::env::var(name).ok()),
+            configuration: Arc::new(Configuration::new(Arc::clone(&current), mcp.servers().clone())),
             rules: Arc::new(CommandRules::below(&config.data_dir)),
             sandbox: sandbox.clone(),
-            mcp: mcp(config, cwd, clock, &spawner, &events),
+            mcp,
             spawner,
             scrape: scrape.clone(),
             on_step: Box::new(on_step),
         };
-        let facts = facts(config, cwd, source);
+        let facts = Facts::new(current, cwd, source);
         let drain_timeout = config.server.drain_timeout;
         let (tell, ended) = bounded(1);
         let processor = Worker::spawn("proc", limits::STACK_BYTES_WORK, move || {
@@ -161,7 +162,6 @@ impl Assembly {
 
 fn mcp(config: &Config, cwd: &str, clock: &Clock, spawner: &Spawner, events: &EventSender) -> McpOwner {
     let events = events.clone();
-    let known = config.clone();
     McpOwner::new(
         config.mcp_servers.clone(),
         McpParts {
@@ -169,78 +169,8 @@ fn mcp(config: &Config, cwd: &str, clock: &Clock, spawner: &Spawner, events: &Ev
             clock: clock.clone(),
             spawner: spawner.clone(),
             told: Box::new(move |start| events.tell(Event::McpStart(start))),
-            reload: Box::new(move || match known.reloaded() {
-                Ok(config) => Ok(config.mcp_servers),
-                Err(error) => Err(error.to_string()),
-            }),
         },
     )
-}
-
-fn facts(config: &Config, cwd: &str, source: SessionSource) -> Facts {
-    let provider = config.model_provider.clone().unwrap_or_else(|| PROVIDER_OFFLINE.to_owned());
-    let providers = config.model_providers.iter().map(|(id, provider)| ProviderFacts {
-        id: id.clone(),
-        name: provider.name.clone(),
-        base_url: provider.base_url.as_deref().map(crate::config::without_user_info),
-    });
-    Facts {
-        home: config.home.to_string_lossy().into_owned(),
-        context_window: config.model_context_window,
-        compact_at_tokens: config.model_auto_compact_token_limit,
-        defaults: Defaults {
-            model: config.model.clone().unwrap_or_else(|| OFFLINE_MODEL.to_owned()),
-            model_provider: provider,
-            cwd: cwd.to_owned(),
-            approval_policy: approval_policy(config),
-            sandbox_mode: sandbox_mode(config.sandbox_mode),
-            workspace_write: workspace_write(config),
-            reasoning_effort: config.model_reasoning_effort.as_deref().map(proto::ReasoningEffort::from),
-            developer_instructions: config.developer_instructions.clone(),
-        },
-        source,
-        sources: Arc::new(config.clone()),
-        providers: providers.collect(),
-        unload_delay: config.thread_unload_delay,
-        approval_deadline: config.server.approval_deadline,
-        loaded_bytes_max: config.server.loaded_threads_bytes_max,
-        commands_per_connection_max: config.server.commands_per_connection_max,
-        command_limits: command_limits(config.server.command_limits),
-        system: system(),
-    }
-}
-
-fn approval_policy(config: &Config) -> AskForApproval {
-    match &config.approval_policy {
-        None | Some(ApprovalPolicy::OnRequest) => AskForApproval::OnRequest,
-        Some(ApprovalPolicy::Untrusted) => AskForApproval::UnlessTrusted,
-        Some(ApprovalPolicy::Never) => AskForApproval::Never,
-        // The protocol has no word for these two any more; asking on request is the nearest that is safe.
-        Some(ApprovalPolicy::OnFailure | ApprovalPolicy::Granular(_)) => AskForApproval::OnRequest,
-    }
-}
-
-/// What a user who configured nothing gets: reading only.
-fn sandbox_mode(configured: Option<SandboxMode>) -> proto::SandboxMode {
-    match configured {
-        None | Some(SandboxMode::ReadOnly) => proto::SandboxMode::ReadOnly,
-        Some(SandboxMode::WorkspaceWrite) => proto::SandboxMode::WorkspaceWrite,
-        Some(SandboxMode::DangerFullAccess) => proto::SandboxMode::DangerFullAccess,
-    }
-}
-
-fn workspace_write(config: &Config) -> SandboxPolicy {
-    let configured = &config.sandbox_workspace_write;
-    SandboxPolicy::WorkspaceWrite {
-        writable_roots: configured
-            .writable_roots
-            .iter()
-            .map(|root| root.to_string_lossy().into_owned())
-            .collect(),
-        network_access: configured.network_access,
-        exclude_tmpdir_env_var: configured.exclude_tmpdir_env_var,
-        exclude_slash_tmp: configured.exclude_slash_tmp,
-    }
 }
 
 fn sandbox_settings(config: &Config) -> sandbox::Settings {
@@ -249,24 +179,4 @@ fn sandbox_settings(config: &Config) -> sandbox::Settings {
         temp_dir: std::env::var_os("TMPDIR").map(Into::into),
         best_effort: config.server.sandbox_best_effort,
     }
-}
-
-fn command_limits(configured: CommandLimits) -> ResourceLimits {
-    ResourceLimits {
-        cpu_secs: configured.cpu_secs,
-        address_space_bytes: configured.address_space_bytes,
-        open_files: configured.open_files,
-        processes: configured.processes,
-    }
-}
-
-/// The operating system as the user agent names it.
-fn system() -> String {
-    let name = rustix::system::uname();
-    format!(
-        "{} {}; {}",
-        name.sysname().to_string_lossy(),
-        name.release().to_string_lossy(),
-        name.machine().to_string_lossy()
-    )
 }

@@ -9,8 +9,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::handlers::{
-    account, catalog, command_exec, config_file, diagnostics, fs, initialize, mcp, process, search,
-    thread_family, thread_goal, thread_inject, thread_keep, thread_life, thread_lists, thread_queue,
+    account, catalog, command_exec, config_file, diagnostics, features, fs, initialize, mcp, process, search,
+    skills, thread_family, thread_goal, thread_inject, thread_keep, thread_life, thread_lists, thread_queue,
     thread_search, thread_settings, thread_work, turns, watch,
 };
 use super::processor::Processor;
@@ -110,7 +110,8 @@ pub(super) const METHODS: &[Method] = &[
     method!(later "config/read" config_file::read),
     method!(later "config/value/write" config_file::write_value),
     method!(here "configRequirements/read" catalog::config_requirements),
-    method!(here "experimentalFeature/list" catalog::experimental_features),
+    method!(here "experimentalFeature/enablement/set" features::switch),
+    method!(later "experimentalFeature/list" features::list),
     method!(files alone "fs/copy" fs::copy),
     method!(files alone "fs/createDirectory" fs::create_directory),
     method!(files shared "fs/getMetadata" fs::metadata),
@@ -139,7 +140,9 @@ pub(super) const METHODS: &[Method] = &[
     method!(later "process/writeStdin" process::write),
     method!(later "review/start" thread_work::review),
     method!(later "server/diagnostics" diagnostics::read),
-    method!(later "skills/list" catalog::skills),
+    method!(later "skills/config/write" skills::write),
+    method!(here "skills/extraRoots/set" skills::set_extra_roots),
+    method!(later "skills/list" skills::list),
     method!(later "thread/archive" thread_family::archive),
     method!(later "thread/attachment/add" thread_keep::add),
     method!(store "thread/attachment/list" thread_keep::list),

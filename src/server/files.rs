@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::Event;
 use super::dispatch::{Caller, decode_params, not_initialized};
+use super::handlers::skills::SkillWatch;
 use super::processor::Processor;
 use crate::agent::Encoded;
 use crate::files::{FilePool, FileTurn, Search, SearchMemory, Watcher};
@@ -19,14 +20,22 @@ use crate::rpc::{Answer, Params, Reply, RpcError};
 /// What file work the processor has going.
 #[derive(Default)]
 pub(super) struct Files {
-    pool: FilePool,
+    pub(super) pool: FilePool,
     /// Started with the first watch.
     watcher: Option<Watcher>,
     /// The number of each watch, by connection and the client's name for it.
     watches: HashMap<ConnectionId, HashMap<String, u64>>,
     searches: HashMap<(ConnectionId, SearchName), OpenSearch>,
+    /// What is watched because clients were told of skills.
+    pub(super) skills: SkillWatch,
     pub(super) search_memory: SearchMemory,
     last_number: u64,
+}
+
+/// The pool's name for what a connection has looked up in the configuration: beside its other file work, so
+/// that neither waits for the other.
+pub(super) fn configuration_of(connection: ConnectionId) -> u64 {
+    connection.0 | 1 << 63
 }
 
 /// How a search is found again.
@@ -133,22 +142,6 @@ impl Processor {
         });
     }
 
-    /// Answers with what `work` finds on a file worker, beside other work of its client.
-    pub(super) fn answer_from_files<R: serde::Serialize>(
-        &mut self,
-        caller: Caller,
-        reply: Reply,
-        work: impl FnOnce() -> R + Send + 'static,
-    ) {
-        let events = self.services.events.clone();
-        let reply = reply.queueing();
-        // A queue without room drops the work and the reply in it, which then answers by itself.
-        let _ = self.files.pool.run(caller.connection.0, Access::Shared, /*bytes*/ 0, move |_| {
-            let reply = reply.arrived();
-            events.tell(Event::Answer(reply.encode(Ok(work()))));
-        });
-    }
-
     /// Does `work` on a file worker, alone among its client's, and the rest in the processor.
     pub(super) fn change_files<R: Send + 'static>(
         &mut self,
@@ -164,22 +157,6 @@ impl Processor {
             let reply = reply.arrived();
             let outcome = work();
             events.tell(Event::Then(Box::new(move |processor| rest(processor, reply, outcome))));
-        });
-    }
-
-    /// Answers with what `work` comes to on a file worker, alone among the work of its client.
-    pub(super) fn try_from_files<R: serde::Serialize + Send + 'static>(
-        &mut self,
-        caller: Caller,
-        reply: Reply,
-        work: impl FnOnce() -> Result<R, RpcError> + Send + 'static,
-    ) {
-        let events = self.services.events.clone();
-        let reply = reply.queueing();
-        // A queue without room drops the work and the reply in it, which then answers by itself.
-        let _ = self.files.pool.run(caller.connection.0, Access::Alone, /*bytes*/ 0, move |_| {
-            let reply = reply.arrived();
-            events.tell(Event::Answer(reply.encode(work())));
         });
     }
 
@@ -248,6 +225,7 @@ impl Processor {
     /// Lets go of what a connection that is gone has open.
     pub(super) fn release_files(&mut self, connection: ConnectionId) {
         self.files.pool.forget(connection.0);
+        self.files.pool.forget(configuration_of(connection));
         let watches = self.files.watches.remove(&connection).unwrap_or_default();
         if let Some(watcher) = &self.files.watcher {
             watches.into_values().for_each(|number| watcher.unwatch(number));

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use crossbeam_channel::Select;
 
-use super::Facts;
 use super::asks::Asks;
 use super::commands::Commands;
 use super::dispatch::store_refusal;
@@ -14,12 +13,12 @@ use super::files::Files;
 use super::replay::Audience;
 use super::session::Sessions;
 use super::threads::Threads;
+use super::{Configuration, Facts};
 use crate::agent::{CommandRules, Encoded, ThreadId};
 use crate::clock::Clock;
 use crate::exec::Spawner;
 use crate::limits;
 use crate::mcp::McpOwner;
-use crate::model::Providers;
 use crate::net::{ConnectionId, InputEnd, NetEvent, Scrape};
 use crate::obs::metrics::values::MESSAGES_IN;
 use crate::proto::{Notification, ThreadStatus, ThreadStatusChanged};
@@ -39,8 +38,8 @@ pub struct Services {
     pub clock: Clock,
     /// The way back into the processor, for workers.
     pub events: EventSender,
-    /// The models.
-    pub models: Providers,
+    /// Reads the configuration again.
+    pub configuration: Arc<Configuration>,
     /// Runs commands.
     pub spawner: Spawner,
     /// Commands that the user has allowed for good.
@@ -93,7 +92,7 @@ impl Processor {
     /// A processor without connections and threads.
     #[must_use]
     pub fn new(facts: Facts, services: Services, drain_timeout: Option<std::time::Duration>) -> Self {
-        let signed_in = services.models.stored_key().read().is_some();
+        let signed_in = facts.current.models.stored_key().read().is_some();
         Self {
             facts,
             services,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::agenda::Agenda;
 use super::asks::OpenAsk;
+use super::configuration::Ground;
 use super::processor::Processor;
 use super::replay::Replay;
 use crate::agent::{Approvals, CommandRules, GrownTo, Settings, Terminals, ThreadId, TurnHandle, TurnId};
@@ -23,6 +24,8 @@ pub(super) struct LoadedThread {
     /// As it was when it was loaded, or last changed here; its settings text is not kept up to date.
     pub(super) record: ThreadRecord,
     pub(super) settings: Settings,
+    /// The configuration that it was loaded with.
+    pub(super) ground: Ground,
     /// It lives in memory only.
     pub(super) ephemeral: bool,
     /// Where its turns are written: on disk or in memory.
@@ -152,10 +155,12 @@ pub(super) struct RunningTurn {
 
 impl LoadedThread {
     /// A thread as it is when it comes into memory: nobody listens and nothing runs.
+    #[expect(clippy::too_many_arguments, reason = "each is a part of it")]
     pub(super) fn new(
         id: ThreadId,
         record: ThreadRecord,
         settings: Settings,
+        ground: Ground,
         store: StoreHandle,
         ephemeral: bool,
         rules: &Arc<CommandRules>,
@@ -167,6 +172,7 @@ impl LoadedThread {
             replay: Replay::new(record.epoch),
             record,
             settings,
+            ground,
             ephemeral,
             store,
             subscribers: Vec::new(),

@@ -41,7 +41,6 @@ fn a_call_is_an_item_and_its_answer_is_said_to_the_model() {
             clock: bench.clock.clone(),
             spawner: bench.spawner.clone(),
             told: Box::new(|_| {}),
-            reload: Box::new(|| Err("nobody does".to_owned())),
         },
     ));
     let name = "mcp__mysrv__look_up";

@@ -206,6 +206,8 @@ impl Bench {
             input: said(text),
             output_schema: None,
             used_before: ThreadTokenUsage::default(),
+            features: crate::config::Features::default(),
+            skills: SkillRules::default(),
             tools: self.tools.clone(),
             mcp: self.mcp.as_ref().map(|owner| owner.servers().clone()),
             store: self.store.clone(),

@@ -21,6 +21,7 @@ pub(super) use run::Toolbox;
 use std::sync::Arc;
 
 use super::stop::Stop;
+use crate::config::{Feature, Features};
 use crate::model::{Content, ToolCall, ToolInput, ToolSpec};
 
 /// A tool that the model may call. It serves many calls, also at once.
@@ -61,19 +62,21 @@ impl ToolOutput {
     }
 }
 
-/// The tools of every turn.
-fn built_in() -> Vec<Arc<dyn Tool>> {
-    vec![
-        Arc::new(exec::ExecCommand),
-        Arc::new(exec::WriteStdin),
-        Arc::new(apply_patch::ApplyPatch),
-        Arc::new(plan::UpdatePlan),
-        Arc::new(image::ViewImage),
-        Arc::new(user_input::RequestUserInput),
-        Arc::new(goal::GetGoal),
-        Arc::new(goal::CreateGoal),
-        Arc::new(goal::UpdateGoal),
-    ]
+/// The tools of every turn, each with what it belongs to that can be switched off.
+fn built_in(features: Features) -> impl Iterator<Item = Arc<dyn Tool>> {
+    let all: [(Option<Feature>, Arc<dyn Tool>); 9] = [
+        (Some(Feature::ShellTool), Arc::new(exec::ExecCommand)),
+        (Some(Feature::ShellTool), Arc::new(exec::WriteStdin)),
+        (None, Arc::new(apply_patch::ApplyPatch)),
+        (None, Arc::new(plan::UpdatePlan)),
+        (Some(Feature::ViewImage), Arc::new(image::ViewImage)),
+        (None, Arc::new(user_input::RequestUserInput)),
+        (Some(Feature::Goals), Arc::new(goal::GetGoal)),
+        (Some(Feature::Goals), Arc::new(goal::CreateGoal)),
+        (Some(Feature::Goals), Arc::new(goal::UpdateGoal)),
+    ];
+    let is_on = move |feature: Option<Feature>| feature.is_none_or(|feature| features.has(feature));
+    all.into_iter().filter(move |(feature, _)| is_on(*feature)).map(|(_, tool)| tool)
 }
 
 /// Decodes a call's arguments; the refusal is for the model, in the words that models have seen.

@@ -15,6 +15,7 @@ use crate::agent::stop::Stop;
 use crate::agent::teller::Teller;
 use crate::agent::terminals::Terminals;
 use crate::clock::Clock;
+use crate::config::Features;
 use crate::exec::Spawner;
 use crate::limits;
 use crate::model::{Cancel, InputItem, ToolCall, ToolSpec};
@@ -51,10 +52,11 @@ pub(in crate::agent) struct Toolbox {
 type Outcome = Result<ToolOutput, Stop>;
 
 impl Toolbox {
-    /// The tools of every turn and `more`; of two with the same name the first counts.
-    pub(in crate::agent) fn new(more: &[Arc<dyn Tool>]) -> Self {
+    /// The tools of every turn, but for what is switched off, and `more`; of two with the same name the first
+    /// counts.
+    pub(in crate::agent) fn new(features: Features, more: &[Arc<dyn Tool>]) -> Self {
         let mut toolbox = Self { tools: Vec::new() };
-        toolbox.add(built_in().into_iter().chain(more.iter().cloned()));
+        toolbox.add(built_in(features).chain(more.iter().cloned()));
         toolbox
     }
 

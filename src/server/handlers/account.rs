@@ -69,7 +69,7 @@ impl Processor {
         signed_in: bool,
         change: impl FnOnce(&StoredKey) -> std::io::Result<()> + Send + 'static,
     ) {
-        let stored = self.services.models.stored_key();
+        let stored = self.facts.current.models.stored_key();
         let rest = move |processor: &mut Self, reply: Reply, changed: std::io::Result<()>| match changed {
             Ok(()) => {
                 processor.signed_in = signed_in;

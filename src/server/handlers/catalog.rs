@@ -5,18 +5,17 @@ use serde_json::Value;
 
 use super::super::dispatch::Caller;
 use super::super::processor::Processor;
-use crate::agent::{Skill, find_skills};
+use super::{invalid_cursor, page_limit};
 use crate::model::{OFFLINE_MODEL, OFFLINE_PROVIDER};
 use crate::proto::{
-    CollaborationModeListParams, CollaborationModeListResponse, ConfigRequirementsReadResponse,
-    ExperimentalFeatureListParams, ExperimentalFeatureListResponse, GetAccountRateLimitsResponse,
-    HooksListEntry, HooksListParams, HooksListResponse, InputModality, Model, ModelListParams,
-    ModelListResponse, ModelProviderListParams, ModelProviderListResponse, ModelProviderSummary, NoParams,
-    PathError, PermissionProfileListParams, PermissionProfileListResponse, PermissionProfileSummary,
-    ProviderSettings, RateLimitSnapshot, ReasoningEffort, ReasoningEffortOption, SandboxMode, SkillMetadata,
-    SkillScope, SkillsListEntry, SkillsListParams, SkillsListResponse,
+    CollaborationModeListParams, CollaborationModeListResponse, CollaborationModeMask,
+    ConfigRequirementsReadResponse, GetAccountRateLimitsResponse, HooksListEntry, HooksListParams,
+    HooksListResponse, InputModality, ModeKind, Model, ModelListParams, ModelListResponse,
+    ModelProviderListParams, ModelProviderListResponse, ModelProviderSummary, NoParams,
+    PermissionProfileListParams, PermissionProfileListResponse, PermissionProfileSummary, ProviderSettings,
+    RateLimitSnapshot, ReasoningEffort, ReasoningEffortOption, SandboxMode,
 };
-use crate::rpc::{Reply, RpcError};
+use crate::rpc::RpcError;
 
 /// The named permission profiles and the sandbox that each of them is.
 pub(super) const PROFILES: &[(&str, SandboxMode)] = &[
@@ -120,46 +119,6 @@ pub(in crate::server) fn config_requirements(
     Ok(ConfigRequirementsReadResponse { supports_independent_speed_modes: Some(false), requirements: None })
 }
 
-/// `skills/list`: what is found under the home and around each folder now.
-pub(in crate::server) fn skills(
-    processor: &mut Processor,
-    caller: Caller,
-    params: SkillsListParams,
-    reply: Reply,
-) {
-    let home = std::path::PathBuf::from(&processor.facts.home);
-    let folders: Vec<String> = folders(processor, params.cwds).collect();
-    processor.answer_from_files(caller, reply, move || {
-        let entry = |cwd: String| {
-            let found = find_skills(&home, cwd.as_ref());
-            SkillsListEntry {
-                cwd,
-                skills: found.skills.into_iter().map(skill).collect(),
-                errors: found.errors.into_iter().map(path_error).collect(),
-            }
-        };
-        SkillsListResponse { data: folders.into_iter().map(entry).collect() }
-    });
-}
-
-fn skill(skill: Skill) -> SkillMetadata {
-    SkillMetadata {
-        name: skill.name,
-        description: skill.description,
-        short_description: None,
-        interface: None,
-        dependencies: None,
-        path: skill.path.display().to_string(),
-        scope: if skill.in_project { SkillScope::Repo } else { SkillScope::User },
-        enabled: true,
-        plugin_id: None,
-    }
-}
-
-fn path_error((path, message): (std::path::PathBuf, String)) -> PathError {
-    PathError { path: path.display().to_string(), message }
-}
-
 /// `hooks/list`: one entry a folder, without hooks.
 pub(in crate::server) fn hooks(
     processor: &mut Processor,
@@ -176,35 +135,45 @@ fn folders(processor: &Processor, asked: Vec<String>) -> impl Iterator<Item = St
     own.into_iter().chain(asked)
 }
 
-/// `experimentalFeature/list`: none.
-pub(in crate::server) fn experimental_features(
-    _: &mut Processor,
-    _: Caller,
-    _: ExperimentalFeatureListParams,
-) -> Result<ExperimentalFeatureListResponse, RpcError> {
-    Ok(ExperimentalFeatureListResponse { data: Vec::new(), next_cursor: None })
-}
-
 /// `permissionProfile/list`: the three sandboxes by their profile names.
 pub(in crate::server) fn permission_profiles(
     _: &mut Processor,
     _: Caller,
     params: PermissionProfileListParams,
 ) -> Result<PermissionProfileListResponse, RpcError> {
-    let shown = if params.cursor.is_some() { &[] } else { PROFILES };
+    let begin = match &params.cursor {
+        None => 0,
+        Some(cursor) => cursor.parse().map_err(|_| invalid_cursor(cursor))?,
+    };
+    let rest = PROFILES.get(begin..).unwrap_or_default();
+    let limit = page_limit(params.limit) as usize;
     let summary = |(id, _): &(&str, SandboxMode)| PermissionProfileSummary {
         id: (*id).to_owned(),
         description: None,
         allowed: true,
     };
-    Ok(PermissionProfileListResponse { data: shown.iter().map(summary).collect(), next_cursor: None })
+    let data: Vec<_> = rest.iter().take(limit).map(summary).collect();
+    let next = begin + data.len();
+    Ok(PermissionProfileListResponse {
+        next_cursor: (next < PROFILES.len() && !data.is_empty()).then(|| next.to_string()),
+        data,
+    })
 }
 
-/// `collaborationMode/list`: none.
+/// `collaborationMode/list`: what `collaborationMode` of a turn may be, as the reference has it.
 pub(in crate::server) fn collaboration_modes(
     _: &mut Processor,
     _: Caller,
     _: CollaborationModeListParams,
 ) -> Result<CollaborationModeListResponse, RpcError> {
-    Ok(CollaborationModeListResponse { data: Vec::new() })
+    let mode = |name: &str, mode: ModeKind, effort: Option<&str>| CollaborationModeMask {
+        name: name.to_owned(),
+        mode: Some(mode),
+        model: None,
+        reasoning_effort: effort.map(ReasoningEffort::from),
+    };
+    let plan = mode("Plan", ModeKind::Plan, Some("medium"));
+    Ok(CollaborationModeListResponse {
+        data: vec![plan, mode("Default", ModeKind::Default, /*effort*/ None)],
+    })
 }

@@ -124,11 +124,13 @@ pub(in crate::server) fn oauth_login(
     Err(RpcError::invalid_request(text).with(Reason::InvalidParams))
 }
 
-/// `config/mcpServer/reload`: reads the file anew, on a worker, because a disk may be slow.
-pub(in crate::server) fn reload(processor: &mut Processor, _: Caller, _: NoParams, reply: Reply) {
-    processor.ask_mcp(reply, move |mcp, _| {
-        mcp.reload().map_err(|why| RpcError::invalid_request(why).with(Reason::InvalidParams))?;
-        Ok(EmptyResponse {})
+/// `config/mcpServer/reload`: reads the file anew. All that it says counts from now on.
+pub(in crate::server) fn reload(processor: &mut Processor, caller: Caller, _: NoParams, reply: Reply) {
+    processor.change_configuration(caller, reply, |configuration| {
+        let current = configuration
+            .anew()
+            .map_err(|error| RpcError::invalid_request(error.to_string()).with(Reason::InvalidParams))?;
+        Ok((current, EmptyResponse {}))
     });
 }
 

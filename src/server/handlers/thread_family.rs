@@ -1,7 +1,7 @@
 //! What is done to a stored thread as a whole: `thread/archive`, `thread/unarchive`, `thread/delete`,
 //! `thread/fork`, `thread/revert`, `thread/metadata/update`.
 
-use super::thread_life::{Numbered, refuse_work, store_of};
+use super::thread_life::{Numbered, place, refuse_work, store_of};
 use super::thread_settings::{override_settings, settings_text};
 use super::{session_id, thread_id, thread_not_found};
 use crate::agent::{Settings, ThreadId};
@@ -11,6 +11,7 @@ use crate::proto::{
     ThreadStarted, ThreadStatus, ThreadUnarchived,
 };
 use crate::rpc::{Reason, Reply, RpcError};
+use crate::server::configuration::Ground;
 use crate::server::dispatch::Caller;
 use crate::server::processor::Processor;
 use crate::server::threads::{Idle, LoadedThread, Waiting};
@@ -179,7 +180,12 @@ pub(in crate::server) fn fork(
             let error = RpcError::invalid_request(format!("turn not found: {turn}"));
             reply.refuse(error.with(Reason::InvalidParams));
         }
-        Some(Ok(source)) => write_fork(processor, caller, &params, source, reply),
+        Some(Ok(source)) => {
+            let cwd = place(processor, params.cwd.as_deref(), Some(source.record.cwd.clone()));
+            processor.with_ground(caller, reply, cwd, move |processor, reply, ground| {
+                write_fork(processor, caller, &params, source, ground, reply);
+            });
+        }
     });
 }
 
@@ -209,12 +215,12 @@ fn write_fork(
     caller: Caller,
     params: &ThreadForkParams,
     source: Source,
+    ground: Ground,
     reply: Reply,
 ) {
-    let defaults = &processor.facts.defaults;
-    let mut settings =
-        serde_json::from_str::<Settings>(&source.record.settings).unwrap_or_else(|_| defaults.settings());
-    if let Err(error) = override_settings(processor, &mut settings, params) {
+    let mut settings = serde_json::from_str::<Settings>(&source.record.settings)
+        .unwrap_or_else(|_| ground.defaults.settings());
+    if let Err(error) = override_settings(processor, &ground, &mut settings, params) {
         return reply.refuse(error);
     }
     let id = ThreadId::new();
@@ -252,9 +258,9 @@ fn write_fork(
         Ok((record, view::EncodedTurns::new(turns)?))
     };
     processor.write_then(&store, reply, work, move |processor, reply, (record, turns)| {
-        let idle = Idle::new(processor.facts.unload_delay, processor.services.clock.now());
-        let thread =
-            LoadedThread::new(id, record, settings, kept, ephemeral, &processor.services.rules, idle);
+        let idle = Idle::new(ground.config.thread_unload_delay, processor.services.clock.now());
+        let rules = &processor.services.rules;
+        let thread = LoadedThread::new(id, record, settings, ground, kept, ephemeral, rules, idle);
         let shown = view::loaded(&thread);
         let answer = view::started(shown.clone(), &thread.settings);
         processor.add_thread(thread, Some(caller.connection));

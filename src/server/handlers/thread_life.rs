@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::thread_settings::{resume_overrides, settings_text, start_settings, unload_delay};
+use super::thread_settings::{absolute, resume_overrides, settings_text, start_settings, unload_delay};
 use super::{loaded, session_id, thread_id, thread_not_found};
 use crate::agent::{Overrides, Settings, ThreadId};
 use crate::proto::{
@@ -12,6 +12,7 @@ use crate::proto::{
 };
 use crate::rpc::{Reason, Reply, RpcError};
 use crate::server::agenda::Agenda;
+use crate::server::configuration::Ground;
 use crate::server::dispatch::{Caller, store_refusal};
 use crate::server::processor::Processor;
 use crate::server::threads::{Idle, LoadedThread};
@@ -29,8 +30,34 @@ pub(in crate::server) fn start(
     params: ThreadStartParams,
     reply: Reply,
 ) {
+    if let Err(error) = refuse_work(processor) {
+        return reply.refuse(error);
+    }
+    let cwd = place(processor, params.cwd.as_deref(), /*stored*/ None);
+    processor.with_ground(caller, reply, cwd, move |processor, reply, ground| {
+        start_on(processor, caller, params, ground, reply);
+    });
+}
+
+/// Where a thread works: as its client says, else as it did, else where the server does.
+pub(super) fn place(processor: &Processor, asked: Option<&str>, stored: Option<String>) -> String {
+    let own = &processor.facts.defaults.cwd;
+    match asked {
+        Some(asked) => absolute(own.as_ref(), asked),
+        None => stored.unwrap_or_else(|| own.clone()),
+    }
+}
+
+fn start_on(
+    processor: &mut Processor,
+    caller: Caller,
+    params: ThreadStartParams,
+    ground: Ground,
+    reply: Reply,
+) {
+    // The end may have begun while the files were looked at.
     let prepared = refuse_work(processor)
-        .and_then(|()| Ok((start_settings(processor, &params)?, unload_delay(processor, &params)?)));
+        .and_then(|()| Ok((start_settings(processor, &ground, &params)?, unload_delay(&ground, &params)?)));
     let (settings, unload_delay) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => return reply.refuse(error),
@@ -75,8 +102,8 @@ pub(in crate::server) fn start(
         },
         move |processor, reply, record| {
             let idle = Idle::new(unload_delay, processor.services.clock.now());
-            let thread =
-                LoadedThread::new(id, record, settings, kept, ephemeral, &processor.services.rules, idle);
+            let rules = &processor.services.rules;
+            let thread = LoadedThread::new(id, record, settings, ground, kept, ephemeral, rules, idle);
             let shown = view::loaded(&thread);
             let answer = view::started(shown.clone(), &thread.settings);
             processor.add_thread(thread, Some(caller.connection));
@@ -93,11 +120,33 @@ pub(in crate::server) fn resume(
     params: ThreadResumeParams,
     reply: Reply,
 ) {
-    let prepared = refuse_history(&params)
-        .and_then(|()| session_id(&params.thread_id))
-        .and_then(|id| Ok((id, resume_overrides(processor, &params)?)));
-    let (id, overrides) = match prepared {
-        Ok(prepared) => prepared,
+    let id = match refuse_history(&params).and_then(|()| session_id(&params.thread_id)) {
+        Ok(id) => id,
+        Err(error) => return reply.refuse(error),
+    };
+    if processor.threads.get(id).is_some() {
+        return resume_on(processor, caller, id, params, /*ground*/ None, reply);
+    }
+    let (store, text) = (processor.services.store.clone(), id.to_string());
+    let read = move |database: &Database| Ok(database.thread(&text)?.map(|record| record.cwd));
+    processor.read_then(&store, reply, read, move |processor, reply, stored| {
+        let cwd = place(processor, params.cwd.as_deref(), stored);
+        processor.with_ground(caller, reply, cwd, move |processor, reply, ground| {
+            resume_on(processor, caller, id, params, Some(ground), reply);
+        });
+    });
+}
+
+fn resume_on(
+    processor: &mut Processor,
+    caller: Caller,
+    id: ThreadId,
+    params: ThreadResumeParams,
+    ground: Option<Ground>,
+    reply: Reply,
+) {
+    let overrides = match resume_overrides(processor, &params) {
+        Ok(overrides) => overrides,
         Err(error) => return reply.refuse(error),
     };
     if let Some(seq) = params.after_seq.filter(|seq| processor.can_replay(caller.connection, id, *seq)) {
@@ -130,7 +179,10 @@ pub(in crate::server) fn resume(
         reply,
         move |database| Ok(work(database)),
         move |processor, reply, read| match read {
-            Ok((record, stored)) => finish_resume(processor, caller, id, record, stored, overrides, reply),
+            Ok((record, stored)) => {
+                let ground = ground.unwrap_or_else(|| Ground::usual(&processor.facts));
+                finish_resume(processor, caller, id, record, stored, (overrides, ground), reply);
+            }
             Err(StoreError::NotFound { .. }) => {
                 reply.refuse(thread_not_found(format!("no rollout found for thread id {id}")));
             }
@@ -262,11 +314,11 @@ fn finish_resume(
     id: ThreadId,
     record: ThreadRecord,
     mut stored: Stored,
-    overrides: Overrides,
+    with: (Overrides, Ground),
     reply: Reply,
 ) {
     if processor.threads.get(id).is_none() {
-        match load(processor, id, record, overrides) {
+        match load(processor, id, record, with) {
             Ok(mut thread) => {
                 thread.agenda = Agenda::new(stored.agenda.take().unwrap_or_default());
                 processor.add_thread(thread, /*subscriber*/ None);
@@ -312,7 +364,7 @@ fn load(
     processor: &Processor,
     id: ThreadId,
     mut record: ThreadRecord,
-    overrides: Overrides,
+    (overrides, ground): (Overrides, Ground),
 ) -> Result<LoadedThread, RpcError> {
     if record.archived {
         return Err(RpcError::invalid_request(format!(
@@ -320,7 +372,7 @@ fn load(
         ))
         .with(Reason::ThreadNotFound));
     }
-    let defaults = &processor.facts.defaults;
+    let defaults = &ground.defaults;
     let mut settings = serde_json::from_str::<Settings>(&record.settings).unwrap_or_else(|error| {
         tracing::warn!(thread = %id, %error, "the stored settings cannot be read; the defaults are used");
         defaults.settings()
@@ -329,12 +381,13 @@ fn load(
     record.model.clone_from(&settings.model);
     record.model_provider.clone_from(&settings.model_provider);
     record.cwd.clone_from(&settings.cwd);
-    let idle = Idle::new(processor.facts.unload_delay, processor.services.clock.now());
+    let idle = Idle::new(ground.config.thread_unload_delay, processor.services.clock.now());
     let store = processor.services.store.clone();
     Ok(LoadedThread::new(
         id,
         record,
         settings,
+        ground,
         store,
         /*ephemeral*/ false,
         &processor.services.rules,

@@ -12,6 +12,7 @@ use crate::proto::{
     ThreadSettingsUpdateParams, ThreadSettingsUpdated, ThreadStartParams,
 };
 use crate::rpc::{Reason, Reply, RpcError};
+use crate::server::configuration::Ground;
 use crate::server::dispatch::Caller;
 use crate::server::processor::Processor;
 use crate::server::threads::LoadedThread;
@@ -19,10 +20,10 @@ use crate::server::view;
 use crate::store::SettingsUpdate;
 
 /// How long this thread is kept idle: as its starter says, else as configured.
-pub(super) fn unload_delay(processor: &Processor, params: &ThreadStartParams) -> Result<Duration, RpcError> {
+pub(super) fn unload_delay(ground: &Ground, params: &ThreadStartParams) -> Result<Duration, RpcError> {
     let asked = params.config.as_ref().and_then(|config| config.get("thread_unload_delay_secs"));
     match asked {
-        None | Some(serde_json::Value::Null) => Ok(processor.facts.unload_delay),
+        None | Some(serde_json::Value::Null) => Ok(ground.config.thread_unload_delay),
         Some(value) => {
             value.as_f64().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).ok_or_else(|| {
                 RpcError::invalid_request(format!(
@@ -55,12 +56,12 @@ macro_rules! overrides {
 
 pub(super) fn start_settings(
     processor: &Processor,
+    ground: &Ground,
     params: &ThreadStartParams,
 ) -> Result<Settings, RpcError> {
     let overrides = Overrides { personality: params.personality, ..overrides!(processor, params) };
-    let defaults = &processor.facts.defaults;
-    let mut settings = defaults.settings();
-    settings.apply(overrides, defaults);
+    let mut settings = ground.defaults.settings();
+    settings.apply(overrides, &ground.defaults);
     settings.dynamic_tools = dynamic_tools(params)?;
     Ok(settings)
 }
@@ -100,11 +101,12 @@ pub(super) fn resume_overrides(
 /// The settings of a fork: its source's, with what the client overrides.
 pub(super) fn override_settings(
     processor: &Processor,
+    ground: &Ground,
     settings: &mut Settings,
     params: &ThreadForkParams,
 ) -> Result<(), RpcError> {
     let overrides = overrides!(processor, params);
-    settings.apply(overrides, &processor.facts.defaults);
+    settings.apply(overrides, &ground.defaults);
     Ok(())
 }
 
@@ -148,10 +150,9 @@ fn update_overrides(
 
 /// Changes the settings of a loaded thread, writes them down, and tells subscribers if they are others now.
 pub(super) fn change(processor: &mut Processor, id: ThreadId, overrides: Overrides) {
-    let defaults = &processor.facts.defaults;
     let Some(thread) = processor.threads.get_mut(id) else { return };
     let before = thread.settings.clone();
-    thread.settings.apply(overrides, defaults);
+    thread.settings.apply(overrides, &thread.ground.defaults);
     if thread.settings == before {
         return;
     }

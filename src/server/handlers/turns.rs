@@ -101,9 +101,10 @@ pub(super) fn launch(processor: &mut Processor, launch: Launch) {
     let Some(thread) = processor.threads.get_mut(id) else { return };
     let turn_id = TurnId::new();
     let submissions = input.client_id.iter().cloned().collect();
-    let model = processor.services.models.get_or_failing(&thread.settings.model_provider);
+    let config = &thread.ground.config;
+    let model = thread.ground.current.models.get_or_failing(&thread.settings.model_provider);
     let used_before = thread.token_usage.unwrap_or_default();
-    let window = processor.facts.context_window.or_else(|| model.context_window(&thread.settings.model));
+    let window = config.model_context_window.or_else(|| model.context_window(&thread.settings.model));
     let by_window = window.map(|tokens| tokens / 100 * limits::COMPACT_AT_PERCENT);
     let trace = Context::below(starting.reply().and_then(Reply::trace));
     if let Some(reply) = starting.reply() {
@@ -117,10 +118,12 @@ pub(super) fn launch(processor: &mut Processor, launch: Launch) {
         settings: thread.settings.clone(),
         input,
         used_before,
-        compact_at_tokens: processor.facts.compact_at_tokens.or(by_window),
+        compact_at_tokens: config.model_auto_compact_token_limit.or(by_window),
         compact_first: std::mem::take(&mut thread.too_long),
         home: processor.facts.home.clone().into(),
         output_schema,
+        features: config.features.over(processor.facts.switched),
+        skills: processor.facts.skills(),
         tools: agent::client_tools(&thread.settings.dynamic_tools),
         spawner: processor.services.spawner.clone(),
         terminals: Arc::clone(&thread.terminals),
