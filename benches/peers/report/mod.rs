@@ -1,5 +1,6 @@
-//! What was measured: a table on the terminal, JSON, and pictures in `target/bench-report/`.
+//! What was measured: a table on the terminal, JSON, and pictures and a summary in `target/bench-report/`.
 
+mod summary;
 mod svg;
 
 use std::path::{Path, PathBuf};
@@ -119,6 +120,13 @@ impl Report {
                     svg::escape(why)
                 ));
             }
+        }
+        for (name, text) in [
+            ("summary.md", summary::table(&self.sheets, &self.peers)),
+            ("summary.svg", summary::picture(&self.sheets, &self.peers)),
+        ] {
+            let path = folder.join(name);
+            std::fs::write(&path, text).map_err(|error| failed(&path, error))?;
         }
         let path = folder.join("index.html");
         std::fs::write(&path, page + "</html>\n").map_err(|error| failed(&path, error))?;
