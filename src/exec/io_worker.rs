@@ -42,11 +42,13 @@ pub(super) fn run(mut poller: Poller, hub: &Arc<Hub>) {
                 Post::Adopt(live) => {
                     let id = live.id();
                     commands.insert(id, *live);
-                    serve(&mut commands, id, &poller, |live, poller| live.watch(poller));
+                    serve(hub, &mut commands, id, &poller, |live, poller| live.watch(poller));
                 }
                 Post::Look(command) => {
                     command.looking();
-                    serve(&mut commands, command.id, &poller, |live, poller| live.look(poller, &mut buffer));
+                    serve(hub, &mut commands, command.id, &poller, |live, poller| {
+                        live.look(poller, &mut buffer)
+                    });
                 }
                 Post::Sweep(pause) => hub.sweep(/*over*/ None, pause),
                 Post::Stop => is_stopping = true,
@@ -54,7 +56,7 @@ pub(super) fn run(mut poller: Poller, hub: &Arc<Hub>) {
         }
         for token in ready.drain(..) {
             let (id, part) = Part::of(token);
-            serve(&mut commands, id, &poller, |live, poller| live.on_ready(part, poller, &mut buffer));
+            serve(hub, &mut commands, id, &poller, |live, poller| live.on_ready(part, poller, &mut buffer));
         }
     }
 }
@@ -62,6 +64,7 @@ pub(super) fn run(mut poller: Poller, hub: &Arc<Hub>) {
 /// Does something with a command and takes leave of it if that was the last. A panic in its sink costs this
 /// command and no other.
 fn serve(
+    hub: &Arc<Hub>,
     commands: &mut HashMap<CommandId, Live>,
     id: CommandId,
     poller: &Poller,
@@ -74,9 +77,12 @@ fn serve(
         return;
     }
     if let Some(live) = commands.remove(&id) {
+        let group = live.group();
         let outcome = catch_unwind(AssertUnwindSafe(|| live.finish(poller, is_well)));
         if !is_well || outcome.is_err() {
             tracing::error!(command = id, "a taker of a command's output panicked; the command was killed");
         }
+        // What has left the group: a daemon, or on a terminal the jobs of a shell. Nobody waits for that.
+        hub.sweep_after(group);
     }
 }

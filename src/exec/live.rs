@@ -122,6 +122,11 @@ impl Live {
         self.command.id
     }
 
+    /// Its group.
+    pub(super) fn group(&self) -> Pid {
+        self.pid
+    }
+
     /// True if there is nothing more to wait for.
     pub(super) fn is_over(&self) -> bool {
         self.end.is_some()
@@ -312,8 +317,6 @@ impl Live {
         self.command.hub.leave(self.pid);
         child::reap(self.pid);
         self.command.close();
-        // What has left the group: a daemon, or on a terminal the jobs of a shell.
-        self.command.hub.sweep_after(self.pid);
         // The descriptors are closed before anybody hears of the end.
         let Self { sink, end, limit, outputs, input, end_watch, .. } = self;
         drop((outputs, input, end_watch));

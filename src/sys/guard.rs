@@ -1,16 +1,18 @@
 //! A small process of our own that outlives a `kill -9` of the server and kills what the server ran.
 //!
-//! The parent-death signal of [`super::child`] reaches a child, not what the child has started. So this
-//! process is told every group that begins and ends, by a pipe, and when the pipe is at its end without a
-//! goodbye, because whoever held its other side is gone, it kills the groups that are left, and all that
-//! [`super::lineage`] knows to be of them. It is a fork of the server without an exec: it needs no binary to
-//! be found, and it does nothing but system calls.
+//! The parent-death signal of [`super::child`] reaches a child, not what the child has started. So the server
+//! keeps every group that runs in memory that both processes have, and when a pipe is at its end, because
+//! whoever held its other side is gone, this process kills the groups that are left, and all that
+//! [`super::lineage`] knows to be of them. Until then it sleeps: commands that come and go do not wake it. It
+//! is a fork of the server without an exec: it needs no binary to be found, and it does nothing but system
+//! calls.
 //!
 //! It may not know the protocol.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
@@ -23,7 +25,7 @@ use crate::limits;
 pub struct Guard {
     pid: Pid,
     pipe: Option<OwnedFd>,
-    has_failed: AtomicBool,
+    groups: Groups,
 }
 
 /// Its name, as the operating system shows it.
@@ -37,41 +39,73 @@ impl Guard {
     pub fn start(lineage: Lineage) -> io::Result<Self> {
         let (mut stands, standing) = io::pipe()?;
         let (reader, writer) = io::pipe()?;
-        let (reader, writer) = (OwnedFd::from(reader), OwnedFd::from(writer));
-        // It reads at once whatever is written; should it ever not, nobody waits for it.
-        rustix::io::ioctl_fionbio(&writer, /*value*/ true)?;
+        let groups = Groups::new()?;
         // SAFETY: the child has only this OS thread; it never returns from `watch`, which allocates nothing,
         // takes no lock and touches no memory but its own stack.
         let forked = unsafe { libc::fork() };
         if forked == 0 {
-            watch(reader.as_raw_fd(), lineage);
+            watch(reader.as_raw_fd(), groups.places(), lineage);
         }
         let Some(pid) = Pid::from_raw(forked.max(0)) else { return Err(io::Error::last_os_error()) };
-        let guard = Self { pid, pipe: Some(writer), has_failed: AtomicBool::new(false) };
+        let guard = Self { pid, pipe: Some(writer.into()), groups };
         drop(standing);
         // It says nothing but closes what it does not need.
         io::Read::read(&mut stands, &mut [0])?;
         Ok(guard)
     }
 
-    /// Kills this group if the server dies.
+    /// Kills this group if the server dies. There is room for as many as may run.
     pub fn watch(&self, group: Pid) {
-        self.tell(group.as_raw_nonzero().get());
+        self.groups.change(/*from*/ NOBODY, group.as_raw_nonzero().get());
     }
 
     /// Leaves this group alone from here on. To be called before its number is let go.
     pub fn forget(&self, group: Pid) {
-        self.tell(-group.as_raw_nonzero().get());
+        self.groups.change(group.as_raw_nonzero().get(), /*to*/ NOBODY);
+    }
+}
+
+/// A place without a group.
+const NOBODY: i32 = 0;
+
+/// The groups that run, in memory that the guard has as well.
+#[derive(Debug)]
+struct Groups(NonNull<[AtomicI32; limits::COMMANDS_RUNNING_MAX]>);
+
+// SAFETY: it is nothing but atomic numbers, which anybody may change from anywhere.
+unsafe impl Send for Groups {}
+// SAFETY: as above.
+unsafe impl Sync for Groups {}
+
+impl Groups {
+    const BYTES: usize = size_of::<AtomicI32>() * limits::COMMANDS_RUNNING_MAX;
+
+    fn new() -> io::Result<Self> {
+        let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
+        // SAFETY: new memory, at a place that is free, of no file.
+        let at = unsafe { libc::mmap(ptr::null_mut(), Self::BYTES, access, kind, -1, 0) };
+        if at == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        NonNull::new(at.cast()).map(Self).ok_or_else(|| io::ErrorKind::OutOfMemory.into())
     }
 
-    fn tell(&self, group: i32) {
-        let Some(pipe) = &self.pipe else { return };
-        // So few bytes are written as a whole or not at all (POSIX, `PIPE_BUF`).
-        if let Err(error) = rustix::io::write(pipe, &group.to_ne_bytes())
-            && !self.has_failed.swap(true, Ordering::Relaxed)
-        {
-            tracing::warn!(%error, "the guard is gone: a kill -9 may leave processes of commands behind");
-        }
+    fn places(&self) -> &[AtomicI32] {
+        // SAFETY: the memory is there until the drop, is aligned to a page, and was zero, as a number is.
+        unsafe { self.0.as_ref() }
+    }
+
+    fn change(&self, from: i32, to: i32) {
+        let change =
+            |place: &AtomicI32| place.compare_exchange(from, to, Ordering::SeqCst, Ordering::Relaxed).is_ok();
+        let _ = self.places().iter().any(change);
+    }
+}
+
+impl Drop for Groups {
+    fn drop(&mut self) {
+        // SAFETY: it was mapped with this size, and nobody refers to it any more.
+        unsafe { libc::munmap(self.0.as_ptr().cast(), Self::BYTES) };
     }
 }
 
@@ -83,7 +117,7 @@ impl Drop for Guard {
 }
 
 /// The whole life of the process: system calls only.
-fn watch(pipe: RawFd, lineage: Lineage) -> ! {
+fn watch(pipe: RawFd, groups: &[AtomicI32], lineage: Lineage) -> ! {
     // SAFETY: system calls on numbers and on memory of this stack. Everything that was open in the server is
     // closed here: nobody may take a connection for open because of this process.
     unsafe {
@@ -97,30 +131,16 @@ fn watch(pipe: RawFd, lineage: Lineage) -> ! {
         // Among these is the pipe by which its end tells that it stands.
         close_from(/*first*/ 1);
     }
-    let mut groups = [0_i32; limits::COMMANDS_RUNNING_MAX];
-    let mut told = [0_i32; 64];
-    loop {
-        let room = size_of_val(&told);
-        // SAFETY: `told` has `room` bytes, and any bytes are numbers.
-        let count = unsafe { libc::read(0, told.as_mut_ptr().cast(), room) };
-        let Ok(count) = usize::try_from(count) else {
-            if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted {
-                continue;
-            }
+    let mut nothing = 0_u8;
+    // SAFETY: there is room for the one byte. Nobody writes one: it ends when nobody is left who could.
+    while unsafe { libc::read(0, (&raw mut nothing).cast(), 1) } != 0 {
+        if io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
             break;
-        };
-        if count == 0 {
-            break;
-        }
-        for &group in &told[..count / size_of::<i32>()] {
-            let (wanted, becomes) = if group > 0 { (0, group) } else { (-group, 0) };
-            if let Some(place) = groups.iter_mut().find(|place| **place == wanted) {
-                *place = becomes;
-            }
         }
     }
     for group in groups {
-        if group > 0 {
+        let group = group.load(Ordering::SeqCst);
+        if group != NOBODY {
             // SAFETY: a system call that takes two numbers.
             unsafe { libc::kill(-group, libc::SIGKILL) };
         }
