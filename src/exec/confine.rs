@@ -38,13 +38,13 @@ pub(super) fn start(
 }
 
 /// Whether a policy can be enforced here, as far as that is known; if it is not, that is found out when a
-/// command is started.
+/// command is started. It looks at no file.
 ///
 /// # Errors
 /// What cannot be enforced, and what to do.
 pub(super) fn check(spec: &CommandSpec, sandbox: &SharedSandbox) -> Result<(), SandboxError> {
     match sandbox.get() {
-        Some(sandbox) if !is_free(&spec.sandbox) => sandbox.confine(&spec.sandbox, &spec.cwd).map(|_| ()),
+        Some(sandbox) if !is_free(&spec.sandbox) => sandbox.check(&spec.sandbox),
         _ => Ok(()),
     }
 }

@@ -84,34 +84,38 @@ impl Sandbox {
         Ok(Confinement { cwd: cwd.to_owned(), enforce })
     }
 
-    /// What a policy asks for, whatever the system can do.
-    fn wanted(&self, policy: &SandboxPolicy, cwd: &Path) -> Enforce {
-        let confined =
-            |network_access: bool| Enforce { files: true, no_network: !network_access, ..Enforce::default() };
-        match policy {
-            SandboxPolicy::DangerFullAccess => Enforce::default(),
-            SandboxPolicy::ExternalSandbox { network_access } => {
-                Enforce { no_network: *network_access == NetworkAccess::Restricted, ..Enforce::default() }
-            }
-            SandboxPolicy::ReadOnly { network_access } => {
-                Enforce { no_metadata: true, ..confined(*network_access) }
-            }
-            SandboxPolicy::WorkspaceWrite {
-                writable_roots,
-                network_access,
-                exclude_tmpdir_env_var,
-                exclude_slash_tmp,
-            } => {
-                let mut writable = vec![cwd.to_owned()];
-                writable.extend(writable_roots.iter().map(PathBuf::from));
-                writable.extend(self.settings.temp_dir.clone().filter(|_| !exclude_tmpdir_env_var));
-                writable.extend((!exclude_slash_tmp).then(|| PathBuf::from("/tmp")));
-                // From where a relative one should count is not known; it would be a guess.
-                writable.retain(|path| path.is_absolute());
-                let layers = plan::layers(&writable, &self.settings.home);
-                Enforce { layers, ..confined(*network_access) }
-            }
+    /// Whether `policy` can be enforced here, as far as that does not depend on what is in the folders: it
+    /// looks at no file, so it is for the processor.
+    ///
+    /// # Errors
+    /// As of [`Self::confine`].
+    pub fn check(&self, policy: &SandboxPolicy) -> Result<(), SandboxError> {
+        let missing = self.missing(&asked(policy));
+        if missing.is_empty() || self.settings.best_effort {
+            return Ok(());
         }
+        Err(SandboxError { policy: name(policy), missing })
+    }
+
+    /// What a policy asks for in this folder, whatever the system can do.
+    fn wanted(&self, policy: &SandboxPolicy, cwd: &Path) -> Enforce {
+        let mut enforce = asked(policy);
+        if let SandboxPolicy::WorkspaceWrite {
+            writable_roots,
+            exclude_tmpdir_env_var,
+            exclude_slash_tmp,
+            ..
+        } = policy
+        {
+            let mut writable = vec![cwd.to_owned()];
+            writable.extend(writable_roots.iter().map(PathBuf::from));
+            writable.extend(self.settings.temp_dir.clone().filter(|_| !exclude_tmpdir_env_var));
+            writable.extend((!exclude_slash_tmp).then(|| PathBuf::from("/tmp")));
+            // From where a relative one should count is not known; it would be a guess.
+            writable.retain(|path| path.is_absolute());
+            enforce.layers = plan::layers(&writable, &self.settings.home);
+        }
+        enforce
     }
 
     /// What of `enforce` would not hold here.
@@ -185,6 +189,22 @@ impl Sandbox {
             policies: super::report::policies(self.holds_files() && found.filter, mounts, found.filter),
             missing,
         }
+    }
+}
+
+/// What a policy asks for, but for the places.
+fn asked(policy: &SandboxPolicy) -> Enforce {
+    let confined =
+        |network_access: bool| Enforce { files: true, no_network: !network_access, ..Enforce::default() };
+    match policy {
+        SandboxPolicy::DangerFullAccess => Enforce::default(),
+        SandboxPolicy::ExternalSandbox { network_access } => {
+            Enforce { no_network: *network_access == NetworkAccess::Restricted, ..Enforce::default() }
+        }
+        SandboxPolicy::ReadOnly { network_access } => {
+            Enforce { no_metadata: true, ..confined(*network_access) }
+        }
+        SandboxPolicy::WorkspaceWrite { network_access, .. } => confined(*network_access),
     }
 }
 
