@@ -40,6 +40,9 @@ type Run = fn(&mut Processor, Caller, &Method, Reply, Params);
 pub(super) struct Method {
     pub(super) name: &'static str,
     run: Run,
+    /// The types of its parameters and, where the handler says so, of its answer.
+    #[cfg(test)]
+    types: fn() -> tests::Types,
 }
 
 macro_rules! method {
@@ -52,6 +55,8 @@ macro_rules! method {
                         .and_then(|params| $handler(processor, caller, params)),
                 );
             },
+            #[cfg(test)]
+            types: || tests::here($handler),
         }
     };
     (store $name:literal $handler:path) => {
@@ -63,6 +68,8 @@ macro_rules! method {
                 Ok(query) => processor.read_and_answer(query, reply),
                 Err(error) => reply.refuse(error),
             },
+            #[cfg(test)]
+            types: || tests::store($handler),
         }
     };
     (files shared $name:literal $handler:path) => {
@@ -80,6 +87,8 @@ macro_rules! method {
             run: |processor, caller, _, reply, params| {
                 processor.run_on_files(caller, $access, reply, params, $handler);
             },
+            #[cfg(test)]
+            types: || tests::files($handler),
         }
     };
     (later $name:literal $handler:path) => {
@@ -89,6 +98,8 @@ macro_rules! method {
                 Ok(params) => $handler(processor, caller, params, reply),
                 Err(error) => reply.refuse(error),
             },
+            #[cfg(test)]
+            types: || tests::later($handler),
         }
     };
 }
@@ -187,9 +198,10 @@ pub(super) const METHODS: &[Method] = &[
     method!(here "turn/steer" turns::steer),
 ];
 
-/// The names of the methods that are served, sorted.
-pub fn served() -> impl Iterator<Item = &'static str> {
-    METHODS.iter().map(|method| method.name)
+/// The methods that are served, sorted, each with the types that its handler takes and gives.
+#[cfg(test)]
+pub(crate) fn served() -> impl Iterator<Item = (&'static str, tests::Types)> {
+    METHODS.iter().map(|method| (method.name, (method.types)()))
 }
 
 impl Processor {
@@ -325,7 +337,29 @@ pub(super) fn store_refusal(error: &StoreError) -> RpcError {
 
 #[cfg(test)]
 mod tests {
+    use std::any::type_name;
+
     use super::*;
+    use crate::server::files::FileHandler;
+
+    /// Names of the types of a method's parameters and of its answer, if the handler's type tells the second.
+    pub(crate) type Types = (&'static str, Option<&'static str>);
+
+    pub(super) fn here<P, R>(_: fn(&mut Processor, Caller, P) -> Result<R, RpcError>) -> Types {
+        (type_name::<P>(), Some(type_name::<R>()))
+    }
+
+    pub(super) fn store<P, R>(_: fn(&mut Processor, P) -> Result<Query<R>, RpcError>) -> Types {
+        (type_name::<P>(), Some(type_name::<R>()))
+    }
+
+    pub(super) fn files<P>(_: FileHandler<P>) -> Types {
+        (type_name::<P>(), None)
+    }
+
+    pub(super) fn later<P>(_: fn(&mut Processor, Caller, P, Reply)) -> Types {
+        (type_name::<P>(), None)
+    }
 
     #[test]
     fn the_table_is_sorted_and_every_method_is_published() {

@@ -23,7 +23,8 @@ mod unload;
 mod view;
 
 pub use configuration::{Configuration, Current};
-pub use dispatch::served;
+#[cfg(test)]
+pub(crate) use dispatch::served;
 pub use event::{Event, EventSender, Events, QueueFull, StopCause};
 pub use facts::{Facts, ProviderFacts};
 pub use observe::add_metrics;

@@ -1,5 +1,7 @@
 //! Schemas of types, gathered under their published names.
 
+use std::any::type_name;
+
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
@@ -17,6 +19,8 @@ pub(super) struct Collected {
     requests: Vec<Value>,
     notifications: Vec<Value>,
     server_requests: Vec<Value>,
+    /// The requests' methods with the names of their types as the compiler has them.
+    pub(super) types: Vec<(&'static str, &'static str, &'static str)>,
 }
 
 type Name = Option<&'static str>;
@@ -30,6 +34,7 @@ impl Collected {
             requests: Vec::new(),
             notifications: Vec::new(),
             server_requests: Vec::new(),
+            types: Vec::new(),
         }
     }
 
@@ -39,6 +44,7 @@ impl Collected {
         params: Name,
         result: Name,
     ) {
+        self.types.push((method, type_name::<P>(), type_name::<R>()));
         let params = self.root::<P>(Way::Read, params);
         let result = self.root::<R>(Way::Written, result);
         self.requests.push(json!({ "method": method, "params": params, "result": result }));
