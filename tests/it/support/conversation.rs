@@ -85,15 +85,16 @@ impl Conversation {
         if !is_answer && message.get("id").is_none() && !message["emittedAtMs"].is_i64() {
             return Err("a notification without `emittedAtMs`".to_owned());
         }
-        let Some(checker) = SchemaChecker::get() else { return Ok(()) };
-        match methods {
+        let fits = |checker: &SchemaChecker| match methods {
             // The same id twice: any of the methods may be meant.
             Some(methods) if is_answer => {
                 let outcomes = methods.iter().map(|method| checker.check(message, Some(method)));
                 outcomes.reduce(Result::or).unwrap_or(Ok(()))
             }
             _ => checker.check(message, /*response_to*/ None),
-        }
+        };
+        fits(SchemaChecker::own()).map_err(|reason| format!("against our own types: {reason}"))?;
+        SchemaChecker::get().map_or(Ok(()), fits)
     }
 
     /// What the server said, byte by byte, oldest first.

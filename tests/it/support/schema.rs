@@ -81,6 +81,41 @@ impl SchemaChecker {
             .as_ref()
     }
 
+    /// Knows what this server itself publishes; there everywhere.
+    pub(crate) fn own() -> &'static Self {
+        static CHECKER: OnceLock<SchemaChecker> = OnceLock::new();
+        CHECKER.get_or_init(|| {
+            let types = include_str!("../../../src/schema/types.json");
+            let mut types: Value = serde_json::from_str(types).expect("JSON");
+            let Value::Object(mut definitions) = types["definitions"].take() else {
+                panic!("no definitions")
+            };
+            let id = json!({"type": ["string", "integer"]});
+            let error = json!({"type": "object", "required": ["code", "message"], "properties": {
+                "code": {"type": "integer"}, "message": {"type": "string"}
+            }});
+            let refusal = json!({"type": "object", "required": ["error", "id"], "properties": {
+                "error": error, "id": {"type": ["string", "integer", "null"]}
+            }});
+            definitions.extend([("RequestId".to_owned(), id), ("JSONRPCError".to_owned(), refusal)]);
+            let by_method = |kind: &str, part: &str| -> BTreeMap<String, String> {
+                let messages = types[kind].as_array().expect("messages").iter();
+                let named = messages.map(|message| {
+                    let name = reference(&message[part]).expect("a named type");
+                    (message["method"].as_str().expect("a method").to_owned(), name.to_owned())
+                });
+                named.collect()
+            };
+            Self {
+                notifications: by_method("notifications", "params"),
+                server_requests: by_method("serverRequests", "params"),
+                responses: by_method("requests", "result"),
+                definitions,
+                compiled: Mutex::default(),
+            }
+        })
+    }
+
     fn load(dir: &Path) -> Self {
         let read = |file: &str| -> Value {
             let path = dir.join(file);
