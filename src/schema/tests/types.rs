@@ -51,6 +51,9 @@ pub(super) fn add_all(all: &mut Collected) {
         "config/read" ConfigReadParams => ConfigReadResponse;
         "config/value/write" ConfigValueWriteParams => ConfigWriteResponse;
         "configRequirements/read" NoParams => ConfigRequirementsReadResponse;
+        "experimentalFeature/enablement/set"
+            FeatureEnablement as ExperimentalFeatureEnablementSetParams
+            => FeatureEnablement as ExperimentalFeatureEnablementSetResponse;
         "experimentalFeature/list" ExperimentalFeatureListParams => ExperimentalFeatureListResponse;
         "fs/copy" FsCopyParams => EmptyResponse as FsCopyResponse;
         "fs/createDirectory" FsCreateDirectoryParams => EmptyResponse as FsCreateDirectoryResponse;
@@ -86,6 +89,8 @@ pub(super) fn add_all(all: &mut Collected) {
         "process/writeStdin" ProcessWriteStdinParams => EmptyResponse as ProcessWriteStdinResponse;
         "review/start" ReviewStartParams => ReviewStartResponse;
         "server/diagnostics" NoParams as ServerDiagnosticsParams => ServerDiagnosticsResponse;
+        "skills/config/write" SkillsConfigWriteParams => SkillsConfigWriteResponse;
+        "skills/extraRoots/set" SkillsExtraRootsSetParams => EmptyResponse as SkillsExtraRootsSetResponse;
         "skills/list" SkillsListParams => SkillsListResponse;
         "thread/archive" ThreadIdParams as ThreadArchiveParams => EmptyResponse as ThreadArchiveResponse;
         "thread/attachment/add" ThreadAttachmentAddParams => ThreadAttachmentAddResponse;
@@ -151,6 +156,7 @@ pub(super) fn add_all(all: &mut Collected) {
         FsChanged<'_> as FsChangedNotification;
         McpToolCallProgress<'_> as McpToolCallProgressNotification;
         McpServerStatusUpdated<'_> as McpServerStatusUpdatedNotification;
+        SkillsChanged as SkillsChangedNotification;
         ThreadStarted<'_> as ThreadStartedNotification;
         ThreadStatusChanged<'_> as ThreadStatusChangedNotification;
         ThreadNameUpdated<'_> as ThreadNameUpdatedNotification;
