@@ -7,11 +7,11 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 
 use super::FileError;
 use super::atomic::{self, Mode};
 use crate::limits;
+use crate::sys::encoding::BASE64;
 
 /// Bytes that are read from a file and encoded in one step; a multiple of three, so that no padding comes
 /// before the end.
@@ -118,7 +118,7 @@ pub fn read_to_base64(
 fn append_base64(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), FileError> {
     let start = out.len();
     out.resize(start + base64_len(bytes.len() as u64), 0);
-    let encoded = STANDARD.encode_slice(bytes, &mut out[start..]);
+    let encoded = BASE64.encode_slice(bytes, &mut out[start..]);
     encoded.map(|_| ()).map_err(|error| FileError::Os(io::Error::other(error)))
 }
 
@@ -135,7 +135,7 @@ fn too_large(path: &Path) -> FileError {
 /// # Errors
 /// It is no Base64.
 pub fn decode_base64(text: &str) -> Result<Vec<u8>, FileError> {
-    STANDARD.decode(text).map_err(|error| {
+    BASE64.decode(text).map_err(|error| {
         FileError::refused(format!("fs/writeFile requires valid base64 dataBase64: {error}"))
     })
 }

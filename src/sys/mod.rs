@@ -4,6 +4,7 @@
 
 pub mod activation;
 pub mod child;
+pub mod encoding;
 pub mod futex;
 pub mod guard;
 #[cfg(target_os = "linux")]

@@ -7,7 +7,7 @@ use crate::files::tests::Folder;
 
 fn read(path: &Path) -> Result<Vec<u8>, FileError> {
     let text = read_to_base64(path, |bytes| Some(Vec::with_capacity(bytes)))?.expect("a buffer was given");
-    Ok(STANDARD.decode(text).expect("Base64"))
+    Ok(BASE64.decode(text).expect("Base64"))
 }
 
 #[test]

@@ -4,13 +4,13 @@
 //! straight into their place.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
 use super::Family;
 use crate::agent::Encoded;
 use crate::exec::Stream;
 use crate::proto::{CommandExecOutputDelta, OutputStream, ProcessOutputDelta};
+use crate::sys::encoding::BASE64;
 
 /// What the piece stands behind. In a name that a client chose its quotes would be escaped.
 const MARK: &[u8] = b"\"deltaBase64\":\"";
@@ -45,13 +45,15 @@ pub(super) fn encode(
     let mut message = Vec::with_capacity(around.len() + length);
     message.extend_from_slice(&around[..at]);
     message.resize(at + length, b'=');
-    STANDARD.encode_slice(bytes, &mut message[at..]).ok()?;
+    BASE64.encode_slice(bytes, &mut message[at..]).ok()?;
     message.extend_from_slice(&around[at..]);
     Some(message.into())
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
 
     #[test]
