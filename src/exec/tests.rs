@@ -1,11 +1,13 @@
 //! Commands without a server around them.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use super::*;
 use crate::clock::{Clock, Monotonic};
+use crate::limits;
 use crate::proto::SandboxPolicy;
 use crate::sandbox::SharedSandbox;
 use crate::sync::{lock, wait};
@@ -217,6 +219,51 @@ fn a_timeout_ends_even_who_ignores_the_request() {
     let outcome = ear.outcome();
     assert_eq!((outcome.code, outcome.cause), (124, EndCause::TimedOut));
     assert_eq!(ear.said(Stream::Stdout), "x\n");
+}
+
+#[test]
+fn a_timeout_of_nothing_is_the_shortest_there_is() {
+    let house = House::new(/*running_max*/ 4);
+    let (timeout, clock) = (Some(Duration::ZERO), Clock::real());
+    let (_running, ear) = house.start(CommandSpec { timeout, ..shell("sleep 60") });
+    assert_eq!(ear.outcome().cause, EndCause::TimedOut);
+    let least = Monotonic(limits::COMMAND_TIMEOUT_MIN.as_millis() as u64);
+    assert!(clock.now() >= least, "{:?}", clock.now());
+}
+
+#[test]
+fn more_writes_than_a_command_reads_are_refused() {
+    let house = House::new(/*running_max*/ 4);
+    let (running, ear) = house.start(CommandSpec { stdin: true, ..shell("echo up; sleep 60") });
+    ear.waits_for(Stream::Stdout, "up");
+    // More than its pipe holds: from here on every write waits.
+    let full = vec![b'x'; limits::COMMAND_PIPE_BYTES];
+    running.write_stdin(full, /*close*/ false, Written::nobody());
+    let refused = Arc::new(AtomicUsize::new(0));
+    for _ in 0..limits::COMMAND_STDIN_WRITES {
+        let refused = Arc::clone(&refused);
+        let done = Written::to(move |outcome| {
+            if outcome == Err(StdinError::Full) {
+                refused.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        running.write_stdin(&b"x"[..], /*close*/ false, done);
+    }
+    assert_eq!(refused.load(Ordering::SeqCst), 1, "the last one");
+    running.kill();
+    assert_eq!(ear.outcome().cause, EndCause::Killed);
+}
+
+#[test]
+fn what_a_pipe_holds_at_the_end_is_read_without_room() {
+    let house = House::new(/*running_max*/ 4);
+    let ear = Ear::default();
+    ear.change(|heard| heard.room = Some(0));
+    let spec = shell("head -c 60000 /dev/zero; echo done >&2");
+    let _running = house.spawner.start(spec, Box::new(ear.clone())).expect("there is room");
+    let outcome = ear.outcome();
+    assert_eq!((outcome.code, outcome.drain_timed_out), (0, false));
+    assert_eq!((ear.said(Stream::Stdout).len(), ear.said(Stream::Stderr).as_str()), (60_000, "done\n"));
 }
 
 #[test]

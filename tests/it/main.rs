@@ -7,6 +7,7 @@ mod asking_end;
 mod canaries;
 mod capabilities;
 mod command_exec;
+mod command_floods;
 mod command_life;
 mod command_line;
 mod config_file;

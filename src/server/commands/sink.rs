@@ -320,3 +320,21 @@ impl OutputSink for ClientSink {
         })));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_for_all_answers_together_is_bounded_and_given_back() {
+        let all = Arc::new(AtomicUsize::new(0));
+        let held = || Held { all: Arc::clone(&all), bytes: 0 };
+        let (mut one, mut two) = (held(), held());
+        assert!(one.take(limits::COMMANDS_OUTPUT_BYTES - 1) && two.take(1));
+        assert!(!two.take(1), "there is no room for another byte");
+        drop(one);
+        assert!(two.take(1), "there is again");
+        drop(two);
+        assert_eq!(all.load(Ordering::SeqCst), 0);
+    }
+}
