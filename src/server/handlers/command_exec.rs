@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use super::catalog::PROFILES;
-use super::command_input::{environment, input, refused, senseless, size, timeout};
-use crate::exec::{CommandSpec, TerminalSize};
+use super::command_input::{self, Wanted, check_size, refused, senseless, size, timeout};
 use crate::limits;
 use crate::proto::{
     CommandExecParams, CommandExecResizeParams, CommandExecTerminateParams, CommandExecWriteParams,
@@ -29,15 +28,13 @@ pub(in crate::server) fn exec(
 }
 
 fn checked(processor: &Processor, caller: Caller, params: CommandExecParams) -> Result<Launch, RpcError> {
-    let Some((program, args)) = params.command.split_first() else {
+    if params.command.is_empty() {
         return Err(refused("command must not be empty"));
-    };
+    }
     if params.sandbox_policy.is_some() && params.permission_profile.is_some() {
         return Err(refused("`permissionProfile` cannot be combined with `sandboxPolicy`"));
     }
-    if params.size.is_some() && !params.tty {
-        return Err(senseless("command/exec size requires tty: true"));
-    }
+    check_size("command/exec", params.tty, params.size)?;
     if params.output_bytes_cap.is_some() && params.disable_output_cap {
         return Err(senseless("command/exec cannot set both outputBytesCap and disableOutputCap"));
     }
@@ -48,26 +45,22 @@ fn checked(processor: &Processor, caller: Caller, params: CommandExecParams) -> 
         Some(ms) => Some(timeout("command/exec", ms)?),
         None => (!params.disable_timeout).then_some(limits::COMMAND_TIMEOUT),
     };
-    let sandbox = sandbox(processor, params.sandbox_policy, params.permission_profile.as_deref())?;
-    let terminal = match (params.tty, params.size) {
-        (true, Some(asked)) => Some(size("command/exec", asked)?),
-        (true, None) => Some(TerminalSize::default()),
-        (false, _) => None,
+    let base: &Path = processor.facts.defaults.cwd.as_ref();
+    let wanted = Wanted {
+        command: params.command,
+        cwd: base.join(params.cwd.as_deref().unwrap_or_default()),
+        tty: params.tty,
+        size: params.size,
+        stream_stdin: params.stream_stdin,
+        timeout,
+        env: params.env,
+        sandbox: sandbox(processor, params.sandbox_policy, params.permission_profile.as_deref())?,
     };
+    let spec = wanted.spec("command/exec", processor)?;
     let is_streamed = params.stream_stdout_stderr || params.tty;
     if (is_streamed || params.stream_stdin) && params.process_id.is_none() {
         return Err(refused("command/exec tty or streaming requires a client-supplied processId"));
     }
-    let base: &Path = processor.facts.defaults.cwd.as_ref();
-    let spec = CommandSpec {
-        args: args.iter().map(Into::into).collect(),
-        env: environment(params.env, params.tty),
-        stdin: params.stream_stdin,
-        terminal,
-        timeout,
-        limits: processor.facts.command_limits,
-        ..CommandSpec::new(program, base.join(params.cwd.as_deref().unwrap_or_default()), sandbox)
-    };
     let cap = match params.disable_output_cap {
         true => None,
         false => Some(params.output_bytes_cap.unwrap_or(limits::COMMAND_OUTPUT_BYTES)),
@@ -103,12 +96,8 @@ pub(in crate::server) fn write(
     params: CommandExecWriteParams,
     reply: Reply,
 ) {
-    match input("command/exec/write", params.delta_base64.as_deref(), params.close_stdin) {
-        Ok(input) => {
-            processor.write_to_command(caller.connection, Family::Exec, &params.process_id, input, reply);
-        }
-        Err(error) => reply.refuse(error),
-    }
+    let of = ("command/exec/write", Family::Exec, &*params.process_id);
+    command_input::write(processor, caller, of, (params.delta_base64.as_deref(), params.close_stdin), reply);
 }
 
 /// `command/exec/resize`.

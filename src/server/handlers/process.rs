@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use super::command_input::{environment, input, refused, senseless, size, timeout};
-use crate::exec::{CommandSpec, TerminalSize};
+use super::command_input::{self, Wanted, check_size, refused, size, timeout};
 use crate::limits;
 use crate::proto::{
     EmptyResponse, ProcessKillParams, ProcessResizePtyParams, ProcessSpawnParams, ProcessWriteStdinParams,
@@ -28,40 +27,34 @@ pub(in crate::server) fn spawn(
 }
 
 fn checked(processor: &Processor, caller: Caller, params: ProcessSpawnParams) -> Result<Launch, RpcError> {
-    let Some((program, args)) = params.command.split_first() else {
+    if params.command.is_empty() {
         return Err(refused("command must not be empty"));
-    };
+    }
     if !Path::new(&params.cwd).is_absolute() {
         return Err(refused("Invalid request: AbsolutePathBuf deserialized without a base path"));
     }
-    if params.size.is_some() && !params.tty {
-        return Err(senseless("process/spawn size requires tty: true"));
-    }
+    check_size("process/spawn", params.tty, params.size)?;
     let timeout = match params.timeout_ms {
         Some(Some(ms)) => Some(timeout("process/spawn", ms)?),
         Some(None) => None,
         None => Some(limits::COMMAND_TIMEOUT),
     };
-    let terminal = match (params.tty, params.size) {
-        (true, Some(asked)) => Some(size("process/spawn", asked)?),
-        (true, None) => Some(TerminalSize::default()),
-        (false, _) => None,
-    };
-    let spec = CommandSpec {
-        args: args.iter().map(Into::into).collect(),
-        env: environment(params.env, params.tty),
-        stdin: params.stream_stdin,
-        terminal,
+    let wanted = Wanted {
+        command: params.command,
+        cwd: params.cwd.into(),
+        tty: params.tty,
+        size: params.size,
+        stream_stdin: params.stream_stdin,
         timeout,
-        limits: processor.facts.command_limits,
+        env: params.env,
         // The protocol says so: a process runs where and as the server runs.
-        ..CommandSpec::new(program, &params.cwd, SandboxPolicy::DangerFullAccess)
+        sandbox: SandboxPolicy::DangerFullAccess,
     };
     Ok(Launch {
         connection: caller.connection,
         family: Family::Process,
         id: Some(params.process_handle),
-        spec,
+        spec: wanted.spec("process/spawn", processor)?,
         cap: params.output_bytes_cap.unwrap_or(Some(limits::COMMAND_OUTPUT_BYTES)),
         is_streamed: params.stream_stdout_stderr || params.tty,
     })
@@ -74,13 +67,8 @@ pub(in crate::server) fn write(
     params: ProcessWriteStdinParams,
     reply: Reply,
 ) {
-    match input("process/writeStdin", params.delta_base64.as_deref(), params.close_stdin) {
-        Ok(input) => {
-            let handle = &params.process_handle;
-            processor.write_to_command(caller.connection, Family::Process, handle, input, reply);
-        }
-        Err(error) => reply.refuse(error),
-    }
+    let of = ("process/writeStdin", Family::Process, &*params.process_handle);
+    command_input::write(processor, caller, of, (params.delta_base64.as_deref(), params.close_stdin), reply);
 }
 
 /// `process/resizePty`.
