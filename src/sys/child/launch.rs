@@ -103,9 +103,9 @@ fn in_a_child<F: FnMut()>(mut work: F) -> io::Result<Pid> {
     // No handler of the server's may run in the child: it would do its work in the server's memory.
     let before = mask_signals();
     // SAFETY: the stack is aligned, large enough for what the child calls, and outlives the child's use of
-    // it, as does `work`: CLONE_VFORK lets this OS thread go on only when the child has left this memory. Until
-    // then it alone acts for this OS thread, whose thread-local memory (errno) it uses. A panic in `work`
-    // cannot unwind past `child`.
+    // it, as does `work`: CLONE_VFORK lets this OS thread go on only when the child has left this memory.
+    // Until then it alone acts for this OS thread, whose thread-local memory (errno) it uses. A panic in
+    // `work` cannot unwind past `child`.
     let pid = unsafe {
         libc::clone(
             child::<F>,
