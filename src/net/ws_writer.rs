@@ -140,8 +140,14 @@ fn write_both(out: &mut impl Write, first: &[u8], second: &[u8]) -> io::Result<(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Weak;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
-    use crate::queue::{Outbox, OutboxLimits, Overflow};
+    use crate::clock::Clock;
+    use crate::net::ConnectionId;
+    use crate::queue::{BroadcastLimits, Broadcaster, Outbox, OutboxLimits, Overflow};
+    use crate::timer::TimerWorker;
     use tungstenite::protocol::{Message, Role, WebSocket};
 
     /// Takes at most so many bytes per call, and counts the calls.
@@ -241,5 +247,73 @@ mod tests {
         let mut slow = Slow::new(usize::MAX);
         let written = FrameWriter::default().write(&mut slow, &batch, &Next::Continue).expect("it writes");
         assert_eq!((written, slow.taken), (Written::Close, vec![0x8A, 0x00, 0x88, 0x00]));
+    }
+
+    /// Messages of all sizes from some bytes to more than the socket holds, each with its number.
+    fn numbered(at: usize) -> String {
+        format!("{at} {}", "x".repeat(at * 37 % 9000))
+    }
+
+    #[test]
+    fn what_is_written_by_both_ways_arrives_whole_and_in_order_at_a_slow_client() {
+        const MESSAGES: usize = 3000;
+        // Over TCP a part of a message may be taken.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let theirs = std::net::TcpStream::connect(listener.local_addr().expect("bound")).expect("connected");
+        let socket = socket2::Socket::from(listener.accept().expect("a client").0);
+        socket.set_send_buffer_size(8 * 1024).expect("a size");
+        let (_timer_worker, timer) = TimerWorker::start(Clock::real()).expect("a timer");
+        let link = Link::new(ConnectionId(1), socket, timer);
+        let limits = OutboxLimits {
+            messages: MESSAGES + 1,
+            bytes: 1 << 30,
+            control_frames: 4,
+            overflow: Overflow::Cut(Closing { code: 1013, reason: String::new() }),
+        };
+        let (outbox, drain) = Outbox::new(limits);
+        let shortcut: Weak<Link> = Arc::downgrade(&link);
+        outbox.set_shortcut(shortcut);
+        let mut broadcaster = Broadcaster::new(BroadcastLimits {
+            messages: 10_000,
+            bytes: 1 << 30,
+            at_once: 1,
+            written_bytes: 16 * 1024,
+            pause: Duration::from_micros(10),
+            stack_bytes: 64 * 1024,
+        });
+        assert!(broadcaster.join(/*id*/ 1, &outbox, Arc::default()));
+        let said = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| run(drain, &link, Duration::from_secs(60)));
+            scope.spawn(|| {
+                for at in 0..MESSAGES {
+                    // So that the next message finds a writer that waits, and is written without it.
+                    while !outbox.is_at_rest() {
+                        std::thread::yield_now();
+                    }
+                    let message = Bytes::from(numbered(at));
+                    if at % 7 == 0 {
+                        outbox.push(message);
+                    } else {
+                        broadcaster.tell("topic", message).expect("a worker");
+                    }
+                    said.fetch_add(1, Ordering::Release);
+                }
+                outbox.finish(Closing { code: 1000, reason: String::new() });
+            });
+            let mut client = WebSocket::from_raw_socket(theirs, Role::Client, None);
+            for at in 0..MESSAGES {
+                // It leaves the socket as full as it can be, and reads when nothing goes on.
+                let (mut seen, mut same) = (0, 0);
+                while same < 200 && seen < MESSAGES {
+                    std::thread::yield_now();
+                    let now = said.load(Ordering::Acquire);
+                    (seen, same) = (now, if now == seen { same + 1 } else { 0 });
+                }
+                let message = client.read().expect("a message");
+                assert_eq!(message.to_text().expect("text"), numbered(at), "message {at}");
+            }
+            assert!(matches!(client.read(), Ok(Message::Close(_))));
+        });
     }
 }

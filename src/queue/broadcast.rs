@@ -239,6 +239,12 @@ impl Listening {
         }
     }
 
+    /// True if there is nothing that it has not read.
+    #[cfg(test)]
+    pub(super) fn has_read_on(&self) -> bool {
+        self.log.head.load(Ordering::Acquire) <= self.next
+    }
+
     /// Leaves out the message with this number, which is about to be told.
     pub(super) fn pass_over(&mut self, number: u64) {
         debug_assert!(self.next <= number, "what was not read cannot be passed over twice");

@@ -254,6 +254,14 @@ impl Outbox {
         !lock(&self.0.state).is_open()
     }
 
+    /// True if everything that was said is written.
+    #[cfg(test)]
+    pub(crate) fn is_at_rest(&self) -> bool {
+        let state = lock(&self.0.state);
+        let has_read_on = state.listening.as_ref().is_none_or(|listening| listening.has_read_on());
+        has_read_on && state.writer_waits && !state.has_work()
+    }
+
     /// Bytes on the data lane, counting those that are being written.
     #[must_use]
     pub fn bytes_queued(&self) -> usize {
