@@ -63,6 +63,7 @@ mod submissions;
 mod support;
 mod threads;
 mod tidy;
+mod turn_output;
 mod turns;
 mod two_hours;
 mod unloading;
