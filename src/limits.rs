@@ -486,6 +486,8 @@ pub const PROVIDER_STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 pub const SSE_LINE_BYTES_MAX: usize = 16 * MIB;
 /// Bytes of one event of a model's stream, all its lines together. Above it the answer counts as broken.
 pub const SSE_EVENT_BYTES_MAX: usize = 32 * MIB;
+/// Bytes of an event's number. A longer one is ignored, and the stream cannot be taken up from there.
+pub const SSE_ID_BYTES_MAX: usize = KIB;
 /// Bytes that one read of a model's answer asks for, and the size of a connection's buffers.
 pub const MODEL_BUFFER_BYTES: usize = 16 * KIB;
 /// A connection to a model provider must stand within this, all its addresses together.

@@ -38,6 +38,13 @@ pub const MCP_TELLS: usize = 16;
 pub const MCP_END_TIMEOUT: Duration = Duration::from_millis(200);
 /// Longest silence of the stream on which an MCP server behind HTTP tells of changes; then it is opened anew.
 pub const MCP_LISTEN_SILENCE: Duration = Duration::from_secs(24 * 3600);
+/// Times in a row, with nothing new in between, that an answer of an MCP server behind HTTP is taken up again
+/// after its stream broke off; then the call fails.
+pub const MCP_RESUMES: u32 = 5;
+/// Pause before that, unless the server's stream says another.
+pub const MCP_RESUME_PAUSE: Duration = Duration::from_millis(500);
+/// Longest such pause; a server that wants a longer one gets this.
+pub const MCP_RESUME_PAUSE_MAX: Duration = Duration::from_secs(10);
 /// Requests of clients that may wait for MCP servers, each on a worker of its own. Above it a request is
 /// answered -32001.
 pub const MCP_REQUESTS_MAX: usize = 32;

@@ -1,12 +1,15 @@
 //! Server-Sent Events out of a stream of bytes, however it is cut into pieces.
 //!
 //! The rules are those of the HTML standard, section 9.2.6, as far as model providers use them: the events'
-//! data counts; their names, ids and reconnection times mean nothing here, because the data says its own
-//! type. What is held is bounded: one unfinished line and one unfinished event.
+//! data counts; their names mean nothing here, because the data says its own type. Ids and reconnection times
+//! are kept for who can take a stream up again. What is held is bounded: one unfinished line, one unfinished
+//! event, one id.
+
+use std::time::Duration;
 
 use memchr::memchr2;
 
-use crate::limits::{SSE_EVENT_BYTES_MAX, SSE_LINE_BYTES_MAX};
+use crate::limits::{SSE_EVENT_BYTES_MAX, SSE_ID_BYTES_MAX, SSE_LINE_BYTES_MAX};
 
 /// Takes bytes and gives the data of each event.
 #[derive(Debug, Default)]
@@ -19,6 +22,11 @@ pub struct SseParser {
     after_return: bool,
     /// Something came already, so a byte order mark is none any more.
     begun: bool,
+    /// The id that counts from the end of the unfinished event on.
+    id: Vec<u8>,
+    /// The last event's.
+    last_id: Vec<u8>,
+    retry: Option<Duration>,
 }
 
 /// The other side breaks a limit.
@@ -62,6 +70,24 @@ impl SseParser {
         self.grow_line(rest)
     }
 
+    /// The id of the last event, if events have any.
+    #[must_use]
+    pub fn last_id(&self) -> Option<&[u8]> {
+        (!self.last_id.is_empty()).then_some(&self.last_id)
+    }
+
+    /// The pause that the other side wants before a stream is taken up again.
+    #[must_use]
+    pub fn retry(&self) -> Option<Duration> {
+        self.retry
+    }
+
+    /// Another stream goes on where this one broke off: what was unfinished is forgotten.
+    pub fn begin_anew(&mut self) {
+        let (id, retry) = (self.last_id.clone(), self.retry);
+        *self = Self { id: id.clone(), last_id: id, retry, ..Self::default() };
+    }
+
     fn grow_line(&mut self, bytes: &[u8]) -> Result<(), TooLarge> {
         if self.line.len() + bytes.len() > SSE_LINE_BYTES_MAX {
             return Err(TooLarge::Line);
@@ -89,6 +115,9 @@ impl SseParser {
         let marked = line.strip_prefix(b"\xef\xbb\xbf").filter(|_| is_first);
         let line = marked.unwrap_or(line);
         if line.is_empty() {
+            if self.id != self.last_id {
+                self.last_id.clone_from(&self.id);
+            }
             let mut data = std::mem::take(&mut self.data);
             // The newline of the last line. Without data an event is none.
             return Ok(data.pop().map(|_| data));
@@ -100,6 +129,13 @@ impl SseParser {
             }
             self.data.extend_from_slice(value);
             self.data.push(b'\n');
+        } else if let Some(id) = line.strip_prefix(b"id").and_then(field_value) {
+            if !id.contains(&0) && id.len() <= SSE_ID_BYTES_MAX {
+                id.clone_into(&mut self.id);
+            }
+        } else if let Some(pause) = line.strip_prefix(b"retry").and_then(field_value) {
+            let ms = std::str::from_utf8(pause).ok().and_then(|ms| ms.parse().ok());
+            self.retry = ms.map(Duration::from_millis).or(self.retry);
         }
         Ok(None)
     }
@@ -137,6 +173,32 @@ mod tests {
         assert_eq!(events(&[STREAM.as_bytes()]), ["{\"a\":1}", "two\n lines", "ünï\n", ""]);
         assert_eq!(events(&[b"data: [DONE]\n\n", b"\n"]), ["[DONE]"]);
         assert_eq!(events(&[b"data: x\r", b"\n\r", b"\ndata: y\n\n"]), ["x", "y"]);
+    }
+
+    #[test]
+    fn ids_and_pauses_are_kept_within_bounds() {
+        let mut sse = SseParser::default();
+        let mut push = |text: &str| {
+            sse.push(text.as_bytes(), drop).expect("small");
+            (sse.last_id().map(|id| String::from_utf8_lossy(id).into_owned()), sse.retry())
+        };
+        assert_eq!(push("data: x\n\nid: 1\n"), (None, None));
+        assert_eq!(
+            push("\nretry: 20\nretry: soon\n"),
+            (Some("1".to_owned()), Some(Duration::from_millis(20)))
+        );
+        assert_eq!(
+            push(&format!("id: {}\n\nid: a\0\n\n", "x".repeat(SSE_ID_BYTES_MAX + 1))).0.as_deref(),
+            Some("1")
+        );
+        assert_eq!(push("data: y\n\n").0.as_deref(), Some("1"), "it counts until there is another");
+        assert_eq!(push("id\n\n").0, None);
+        let longest = "x".repeat(SSE_ID_BYTES_MAX);
+        assert_eq!(push(&format!("id: {longest}\n\nid: 3\ndata: unfin")).0, Some(longest.clone()));
+        sse.begin_anew();
+        let mut events = Vec::new();
+        sse.push(b"data: z\n\n", |event| events.push(event)).expect("small");
+        assert_eq!((events, sse.last_id()), (vec![b"z".to_vec()], Some(longest.as_bytes())));
     }
 
     #[test]

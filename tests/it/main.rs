@@ -30,6 +30,7 @@ mod lists;
 mod mcp;
 mod mcp_http;
 mod mcp_server;
+mod mcp_streams;
 mod methods_table;
 mod model_http;
 mod model_network;

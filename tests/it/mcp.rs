@@ -76,7 +76,7 @@ fn servers_are_started_when_needed_and_listed(transport: Transport) {
     assert_eq!(usual["serverInfo"]["name"], "test server");
     assert_eq!(usual["serverCapabilities"]["tools"]["listChanged"], true);
     let tools: Vec<&String> = usual["tools"].as_object().expect("tools").keys().collect();
-    assert_eq!(tools, ["ask", "die", "echo", "env", "flood", "grow", "hang", "spawn", "wonder"]);
+    assert_eq!(tools, ["ask", "die", "echo", "env", "flood", "grow", "hang", "pester", "spawn", "wonder"]);
     assert_eq!(usual["tools"]["echo"]["description"], "does echo");
     assert_eq!(
         (&usual["resources"][0]["uri"], &usual["authStatus"]),

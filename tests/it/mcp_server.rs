@@ -19,6 +19,9 @@ pub(crate) fn table(name: &str, mode: &str, more: &str) -> String {
     )
 }
 
+/// Questions that `pester` asks.
+pub(crate) const QUESTIONS: usize = 200;
+
 #[test]
 #[ignore = "the server itself; started by the tests of MCP"]
 fn serves() {
@@ -27,7 +30,8 @@ fn serves() {
         std::process::exit(3);
     }
     writeln!(std::io::stderr(), "the server says something on stderr").expect("it is read");
-    let mut server = TestServer { mode, has_grown: false, waits_for_pong: None, children: Vec::new() };
+    let mut server =
+        TestServer { mode, has_grown: false, waits_for_pong: None, pesters: None, children: Vec::new() };
     for line in std::io::stdin().lock().lines() {
         let Ok(line) = line else { break };
         server.take(&serde_json::from_str(&line).expect("JSON"));
@@ -40,6 +44,8 @@ struct TestServer {
     mode: String,
     has_grown: bool,
     waits_for_pong: Option<Value>,
+    /// The call that asks so much, and what was answered.
+    pesters: Option<(Value, Vec<String>)>,
     children: Vec<Child>,
 }
 
@@ -48,6 +54,14 @@ impl TestServer {
         let id = &message["id"];
         match message["method"].as_str() {
             None => {
+                if let Some((_, answers)) = &mut self.pesters {
+                    answers.push(message["result"]["action"].as_str().unwrap_or_default().to_owned());
+                }
+                if let Some((asked, answers)) =
+                    self.pesters.take_if(|(_, answers)| answers.len() == QUESTIONS)
+                {
+                    self.text(&asked, &answers.join(" "));
+                }
                 if let Some(asked) = self.waits_for_pong.take() {
                     self.text(&asked, &format!("answered {}", message["result"]));
                 }
@@ -92,7 +106,7 @@ impl TestServer {
         if cursor.is_null() {
             return json!({ "tools": [tool("echo"), tool("fail")], "nextCursor": "second" });
         }
-        let mut names = vec!["hang", "die", "spawn", "grow", "env", "ask", "flood", "wonder"];
+        let mut names = vec!["hang", "die", "spawn", "grow", "env", "ask", "flood", "wonder", "pester"];
         if self.has_grown {
             names.push("grown");
         }
@@ -144,6 +158,17 @@ impl TestServer {
                 let question = json!({ "message": "Who?", "requestedSchema": form });
                 let method = "elicitation/create";
                 Self::write(&json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": question }));
+            }
+            Some("pester") => {
+                self.pesters = Some((id.clone(), Vec::new()));
+                let form = json!({ "type": "object", "properties": {} });
+                let question = json!({ "message": "Who?", "requestedSchema": form });
+                let method = "elicitation/create";
+                let ask = |id| json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": question });
+                let lines: String = (0..QUESTIONS).map(|id| format!("{}\n", ask(id))).collect();
+                let mut stdout = std::io::stdout().lock();
+                // All at once.
+                let _ = stdout.write_all(lines.as_bytes()).and_then(|()| stdout.flush());
             }
             Some("flood") => {
                 let mut stdout = std::io::stdout().lock();

@@ -8,12 +8,12 @@ use serde_json::Value;
 use ureq::Body;
 use ureq::http::Response;
 
+use super::events::Events;
 use super::{Call, Link};
-use crate::limits::{MCP_MESSAGE_BYTES_MAX, MCP_REFUSAL_BYTES_MAX, MODEL_BUFFER_BYTES, MODEL_END_DEADLINE};
+use crate::limits::{MCP_MESSAGE_BYTES_MAX, MCP_REFUSAL_BYTES_MAX, MODEL_BUFFER_BYTES};
 use crate::mcp::CallError;
 use crate::mcp::host::{self, CallHost, ELICIT};
 use crate::mcp::wire::{self, Incoming, PROGRESS, TOOLS_CHANGED};
-use crate::model::{SseParser, within};
 
 /// What a call has come to.
 type Outcome = Result<Value, CallError>;
@@ -67,31 +67,26 @@ impl Link {
         call: &mut Call<'_>,
         host: Option<&dyn CallHost>,
     ) -> Outcome {
-        let mut body = response.into_body().into_reader();
-        let mut sse = SseParser::default();
-        let mut buffer = vec![0; MODEL_BUFFER_BYTES];
+        let mut events = Events::of(response);
         loop {
-            let count = self.step(call, || body.read(&mut buffer).map_err(ureq::Error::from))?;
-            if count == 0 {
-                return Err(CallError::Gone("its stream ended before the answer".to_owned()));
-            }
-            let mut events = Vec::new();
-            sse.push(&buffer[..count], |event| events.push(event))
-                .map_err(|error| CallError::Malformed(error.to_string()))?;
-            for event in events {
-                if event.len() > MCP_MESSAGE_BYTES_MAX {
-                    return Err(too_large());
-                }
-                match wire::read(&event) {
-                    Some(Incoming::Answer(answered, outcome)) if answered == id => {
-                        // What is left is the end of the stream. Read, its connection serves the next call;
-                        // a server that goes on talking, or keeps silent, is hung up on.
-                        let _ = within(&call.cancel, MODEL_END_DEADLINE, || body.read(&mut buffer));
-                        return outcome;
+            let event = match events.next(self, call) {
+                Ok(Some(event)) => event,
+                Err(error) if !matches!(error, CallError::Gone(_)) => return Err(error),
+                broken_off => {
+                    if events.resume(self, call) {
+                        continue;
                     }
-                    Some(other) => self.meanwhile(id, other, call, host),
-                    None => {}
+                    let ended = || CallError::Gone("its stream ended before the answer".to_owned());
+                    return Err(broken_off.err().unwrap_or_else(ended));
                 }
+            };
+            match wire::read(&event) {
+                Some(Incoming::Answer(answered, outcome)) if answered == id => {
+                    events.finish(call);
+                    return outcome;
+                }
+                Some(other) => self.meanwhile(id, other, call, host),
+                None => {}
             }
         }
     }

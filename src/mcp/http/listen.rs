@@ -1,18 +1,18 @@
 //! The stream on which a server tells what no call is about: that its list of tools changed. Runs on the
 //! worker `mcp-listen` for as long as the connection; a server that has no such stream says so once.
 
-use std::io::{self, Read};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{Link, REVISION_HEADER, SESSION_HEADER};
-use crate::limits::{
-    MCP_LISTEN_SILENCE, MCP_RESTART_PAUSE, MCP_RESTART_PAUSE_MAX, MODEL_BUFFER_BYTES, STACK_BYTES_WORK,
-};
+use ureq::http::HeaderValue;
+
+use super::Link;
+use super::events::Events;
+use crate::limits::{MCP_LISTEN_SILENCE, MCP_RESTART_PAUSE, MCP_RESTART_PAUSE_MAX, STACK_BYTES_WORK};
 use crate::mcp::CallError;
 use crate::mcp::host;
 use crate::mcp::wire::{self, Incoming, TOOLS_CHANGED};
-use crate::model::SseParser;
 use crate::sys::worker::Worker;
 
 pub(super) fn spawn(link: Arc<Link>) -> io::Result<Worker> {
@@ -21,8 +21,9 @@ pub(super) fn spawn(link: Arc<Link>) -> io::Result<Worker> {
 
 fn run(link: &Link) {
     let mut pause = MCP_RESTART_PAUSE;
+    let mut last = None;
     loop {
-        match listen(link) {
+        match listen(link, &mut last) {
             Ok(()) => pause = MCP_RESTART_PAUSE,
             Err(CallError::Malformed(why)) => {
                 return tracing::debug!(server = link.name, why, "an MCP server has no stream of news");
@@ -38,54 +39,34 @@ fn run(link: &Link) {
     }
 }
 
-/// Hears until the stream ends.
-fn listen(link: &Link) -> Result<(), CallError> {
+/// Hears until the stream ends; `last` is the number of the last event, of this stream or of the one before.
+fn listen(link: &Link, last: &mut Option<HeaderValue>) -> Result<(), CallError> {
     link.during("GET", MCP_LISTEN_SILENCE, &link.closed, |call| {
-        let mut request = link.agent.get(&link.url).header("accept", "text/event-stream");
-        for (name, value) in &link.headers {
-            request = request.header(name, value);
-        }
-        let (id, revision) = link.handshake();
-        let pairs = [(SESSION_HEADER, id), (REVISION_HEADER, revision)];
-        for (name, value) in pairs.into_iter().filter_map(|(name, value)| Some((name, value?))) {
-            request = request.header(name, value);
-        }
-        let response = link.step(call, || request.call())?;
+        let response = link.get(last.as_ref(), call)?;
         let status = response.status();
-        if status.as_u16() == 404 {
-            link.session_is_over();
-        }
         if status.is_client_error() {
             return Err(CallError::Malformed(format!("HTTP {status}")));
         }
-        let mut body = response.into_body().into_reader();
-        let mut sse = SseParser::default();
-        let mut buffer = vec![0; MODEL_BUFFER_BYTES];
+        let mut events = Events::of(response);
         loop {
             call.until = link.clock.now().after(MCP_LISTEN_SILENCE);
-            let count = link.step(call, || body.read(&mut buffer).map_err(ureq::Error::from))?;
-            if count == 0 {
-                return Ok(());
-            }
-            let mut events = Vec::new();
-            sse.push(&buffer[..count], |event| events.push(event))
-                .map_err(|error| CallError::Gone(error.to_string()))?;
-            for event in events {
-                match wire::read(&event) {
-                    Some(Incoming::Notification { method, .. }) if method == TOOLS_CHANGED => {
-                        link.tools_changed.store(true, Ordering::Release);
-                    }
-                    Some(Incoming::Request { id, method, params }) => {
-                        // Nobody stands behind a question that belongs to no call.
-                        let answer = match method == host::ELICIT {
-                            true => wire::result(&id, &host::answer(/*host*/ None, params)),
-                            false => wire::answer(&id, &method),
-                        };
-                        let response = link.post(&answer, call)?;
-                        link.read_rest(response, call);
-                    }
-                    _ => {}
+            let event = events.next(link, call);
+            *last = events.last_id().or(last.take());
+            match event?.map(|event| wire::read(&event)) {
+                None => return Ok(()),
+                Some(Some(Incoming::Notification { method, .. })) if method == TOOLS_CHANGED => {
+                    link.tools_changed.store(true, Ordering::Release);
                 }
+                Some(Some(Incoming::Request { id, method, params })) => {
+                    // Nobody stands behind a question that belongs to no call.
+                    let answer = match method == host::ELICIT {
+                        true => wire::result(&id, &host::answer(/*host*/ None, params)),
+                        false => wire::answer(&id, &method),
+                    };
+                    let response = link.post(&answer, call)?;
+                    link.read_rest(response, call);
+                }
+                Some(_) => {}
             }
         }
     })

@@ -7,6 +7,7 @@
 //! that its list of tools may change, hears of that.
 
 mod answer;
+mod events;
 mod listen;
 mod tell;
 
