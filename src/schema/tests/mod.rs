@@ -5,12 +5,15 @@ mod types;
 
 use std::collections::BTreeSet;
 
-use super::published::TYPES;
+use super::published::types as embedded;
 use collect::Collected;
 
 /// Set to write the file anew instead of comparing it.
 const UPDATE: &str = "UPDATE_SCHEMA";
+/// For people to read, and for tests; the program has the deflated one.
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/schema/types.json");
+const DEFLATED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/schema/types.deflate");
+const TYPES: &str = include_str!("../types.json");
 
 #[test]
 fn the_published_types_are_those_of_the_server() {
@@ -19,6 +22,8 @@ fn the_published_types_are_those_of_the_server() {
     let text = all.into_text();
     if std::env::var_os(UPDATE).is_some() {
         std::fs::write(FILE, &text).expect("the file is written");
+        let deflated = miniz_oxide::deflate::compress_to_vec(text.as_bytes(), /*level*/ 10);
+        std::fs::write(DEFLATED, deflated).expect("the file is written");
         return;
     }
     let differing: BTreeSet<&str> =
@@ -34,6 +39,8 @@ fn the_published_types_are_those_of_the_server() {
         shown(differing),
         shown(gone)
     );
+    let is_the_same = embedded().expect("the deflated text") == TYPES.as_bytes();
+    assert!(is_the_same, "`{UPDATE}=1 cargo test --lib schema` deflates types.json anew");
 }
 
 #[test]
