@@ -67,6 +67,9 @@ pub enum ReviewTarget {
 pub enum ReviewDelivery {
     /// In the thread itself.
     Inline,
+    /// In a new thread that knows the conversation so far. The published schema of this release has no such
+    /// value any more; earlier ones had.
+    Detached,
 }
 
 /// Answer to `review/start`.

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::handlers::{
     account, catalog, command_exec, config_file, diagnostics, features, fs, initialize, mcp, process, search,
-    skills, thread_family, thread_goal, thread_inject, thread_keep, thread_life, thread_lists, thread_queue,
-    thread_search, thread_settings, thread_work, turns, watch,
+    skills, thread_family, thread_fork, thread_goal, thread_inject, thread_keep, thread_life, thread_lists,
+    thread_queue, thread_search, thread_settings, thread_work, turns, watch,
 };
 use super::processor::Processor;
 use crate::net::ConnectionId;
@@ -164,7 +164,7 @@ pub(super) const METHODS: &[Method] = &[
     method!(here "thread/backgroundTerminals/terminate" thread_work::terminate),
     method!(later "thread/compact/start" thread_work::compact),
     method!(later "thread/delete" thread_family::delete),
-    method!(later "thread/fork" thread_family::fork),
+    method!(later "thread/fork" thread_fork::fork),
     method!(later "thread/goal/clear" thread_goal::clear),
     method!(store "thread/goal/get" thread_goal::get),
     method!(later "thread/goal/set" thread_goal::set),

@@ -46,6 +46,7 @@ mod providers;
 mod prune;
 mod recorded;
 mod replay;
+mod reviews;
 mod sandbox;
 mod sandbox_attempts;
 mod sandbox_matrix;

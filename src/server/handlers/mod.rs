@@ -14,6 +14,7 @@ pub(super) mod process;
 pub(super) mod search;
 pub(super) mod skills;
 pub(super) mod thread_family;
+pub(super) mod thread_fork;
 pub(super) mod thread_goal;
 pub(super) mod thread_inject;
 pub(super) mod thread_keep;

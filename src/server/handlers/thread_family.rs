@@ -1,30 +1,26 @@
 //! What is done to a stored thread as a whole: `thread/archive`, `thread/unarchive`, `thread/delete`,
-//! `thread/fork`, `thread/revert`, `thread/metadata/update`.
+//! `thread/revert`, `thread/metadata/update`.
 
-use super::thread_life::{Numbered, place, refuse_work, store_of};
-use super::thread_settings::{override_settings, settings_text};
+use super::thread_life::store_of;
 use super::{session_id, thread_id, thread_not_found};
-use crate::agent::{Settings, ThreadId};
+use crate::agent::ThreadId;
 use crate::proto::{
-    EmptyResponse, GitInfo, GitInfoUpdate, ThreadArchived, ThreadDeleted, ThreadForkParams, ThreadIdParams,
+    EmptyResponse, GitInfo, GitInfoUpdate, ThreadArchived, ThreadDeleted, ThreadIdParams,
     ThreadMetadataUpdateParams, ThreadResponse, ThreadRevertParams, ThreadRevertResponse, ThreadReverted,
-    ThreadStarted, ThreadStatus, ThreadUnarchived,
+    ThreadStatus, ThreadUnarchived,
 };
 use crate::rpc::{Reason, Reply, RpcError};
-use crate::server::configuration::Ground;
 use crate::server::dispatch::Caller;
 use crate::server::processor::Processor;
-use crate::server::threads::{Idle, LoadedThread, Waiting};
-use crate::server::{PROTOCOL_RELEASE, view};
-use crate::store::{
-    ConversationEntry, Database, ItemRecord, LatestCursors, StoreError, ThreadRecord, TurnRecord,
-};
+use crate::server::threads::Waiting;
+use crate::server::view;
+use crate::store::{Database, LatestCursors, StoreError, ThreadRecord};
 
-fn no_rollout(id: ThreadId) -> RpcError {
+pub(super) fn no_rollout(id: ThreadId) -> RpcError {
     thread_not_found(format!("no rollout found for thread id {id}"))
 }
 
-fn is_ephemeral(processor: &Processor, id: ThreadId) -> bool {
+pub(super) fn is_ephemeral(processor: &Processor, id: ThreadId) -> bool {
     processor.threads.get(id).is_some_and(|thread| thread.ephemeral)
 }
 
@@ -139,134 +135,6 @@ pub(in crate::server) fn delete(
                 processor.broadcast_of(id, &ThreadDeleted { thread_id: &id.to_string() });
             });
         });
-    });
-}
-
-/// What a fork takes from its source.
-struct Source {
-    record: ThreadRecord,
-    turns: Vec<(TurnRecord, Vec<ItemRecord>)>,
-    conversation: Vec<ConversationEntry>,
-}
-
-/// `thread/fork`: a new thread with the turns of another. A turn that runs in the source shows as
-/// interrupted in the fork.
-pub(in crate::server) fn fork(
-    processor: &mut Processor,
-    caller: Caller,
-    params: ThreadForkParams,
-    reply: Reply,
-) {
-    let id = match refuse_work(processor)
-        .and_then(|()| refuse_both_ends(&params))
-        .and_then(|()| session_id(&params.thread_id))
-    {
-        Ok(id) if is_ephemeral(processor, id) => return reply.refuse(no_rollout(id)),
-        Ok(id) => id,
-        Err(error) => return reply.refuse(error),
-    };
-    let store = store_of(processor, id);
-    let text = id.to_string();
-    let (last, before) = (params.last_turn_id.clone(), params.before_turn_id.clone());
-    let read = move |database: &Database| {
-        let Some(record) = database.thread(&text)?.filter(|record| !record.archived) else { return Ok(None) };
-        let turns = cut(database.all_turns(&text)?, last.as_deref(), before.as_deref());
-        let conversation = database.conversation_entries(&text)?;
-        Ok(Some(turns.map(|turns| Source { record, turns, conversation })))
-    };
-    processor.read_then(&store, reply, read, move |processor, reply, source| match source {
-        None => reply.refuse(no_rollout(id)),
-        Some(Err(turn)) => {
-            let error = RpcError::invalid_request(format!("turn not found: {turn}"));
-            reply.refuse(error.with(Reason::InvalidParams));
-        }
-        Some(Ok(source)) => {
-            let cwd = place(processor, params.cwd.as_deref(), Some(source.record.cwd.clone()));
-            processor.with_ground(caller, reply, cwd, move |processor, reply, ground| {
-                write_fork(processor, caller, &params, source, ground, reply);
-            });
-        }
-    });
-}
-
-fn refuse_both_ends(params: &ThreadForkParams) -> Result<(), RpcError> {
-    let text = match (&params.before_turn_id, &params.last_turn_id, &params.path) {
-        (Some(_), Some(_), _) => "`beforeTurnId` cannot be combined with `lastTurnId`",
-        (_, _, Some(_)) => "thread/fork.path is not supported by this server: threads are forked by their id",
-        _ => return Ok(()),
-    };
-    Err(RpcError::invalid_request(text).with(Reason::InvalidParams))
-}
-
-/// The turns up to and with `last`, or up to but without `before`; the id that is not there otherwise.
-fn cut(
-    mut turns: Vec<(TurnRecord, Vec<ItemRecord>)>,
-    last: Option<&str>,
-    before: Option<&str>,
-) -> Result<Vec<(TurnRecord, Vec<ItemRecord>)>, String> {
-    let Some(end) = last.or(before) else { return Ok(turns) };
-    let at = turns.iter().position(|(turn, _)| turn.id == end).ok_or_else(|| end.to_owned())?;
-    turns.truncate(at + usize::from(last.is_some()));
-    Ok(turns)
-}
-
-fn write_fork(
-    processor: &mut Processor,
-    caller: Caller,
-    params: &ThreadForkParams,
-    source: Source,
-    ground: Ground,
-    reply: Reply,
-) {
-    let mut settings = serde_json::from_str::<Settings>(&source.record.settings)
-        .unwrap_or_else(|_| ground.defaults.settings());
-    if let Err(error) = override_settings(processor, &ground, &mut settings, params) {
-        return reply.refuse(error);
-    }
-    let id = ThreadId::new();
-    let now = processor.services.clock.wall_ms();
-    let record = ThreadRecord {
-        id: id.to_string(),
-        session_id: id.to_string(),
-        forked_from_id: Some(source.record.id.clone()),
-        name: source.record.name.clone(),
-        model_provider: settings.model_provider.clone(),
-        model: settings.model.clone(),
-        cwd: settings.cwd.clone(),
-        source: view::source_text(&processor.facts.source),
-        thread_source: params.thread_source.clone(),
-        cli_version: PROTOCOL_RELEASE.to_owned(),
-        created_at_ms: now,
-        updated_at_ms: now,
-        recency_at_ms: now,
-        settings: settings_text(&settings),
-        turn_count: i64::try_from(source.turns.len()).unwrap_or(i64::MAX),
-        ..source.record
-    };
-    let store = if params.ephemeral {
-        processor.services.store.ephemeral()
-    } else {
-        processor.services.store.clone()
-    };
-    let (kept, exclude_turns, ephemeral) = (store.clone(), params.exclude_turns, params.ephemeral);
-    let work = move |database: &mut Database| {
-        database.insert_thread(&record)?;
-        database.claim(&record.id)?;
-        database.append_turns(&record.id, &source.turns, now)?;
-        database.copy_conversation(&record.id, &source.conversation)?;
-        let turns = if exclude_turns { Vec::new() } else { database.all_turns(&record.id)? };
-        Ok((record, view::EncodedTurns::new(turns)?))
-    };
-    processor.write_then(&store, reply, work, move |processor, reply, (record, turns)| {
-        let idle = Idle::new(ground.config.thread_unload_delay, processor.services.clock.now());
-        let rules = &processor.services.rules;
-        let thread = LoadedThread::new(id, record, settings, ground, kept, ephemeral, rules, idle);
-        let shown = view::loaded(&thread);
-        let answer = view::started(shown.clone(), &thread.settings);
-        processor.add_thread(thread, Some(caller.connection));
-        let answer = Numbered::new(processor, caller, id, answer, /*replay*/ None);
-        turns.answer(reply, &answer, /*filling*/ None);
-        processor.broadcast_of(id, &ThreadStarted { thread: &shown });
     });
 }
 

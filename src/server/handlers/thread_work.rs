@@ -4,13 +4,14 @@
 use std::time::Duration;
 
 use super::loaded;
+use super::thread_fork::review_apart;
 use super::thread_life::refuse_work;
 use super::turns::{Launch, Starting, launch};
 use crate::agent::{NewInput, ThreadId, TurnKind, review_prompt};
 use crate::limits;
 use crate::proto::{
     BackgroundTerminalsListParams, BackgroundTerminalsListResponse, BackgroundTerminalsTerminateParams,
-    BackgroundTerminalsTerminateResponse, EmptyResponse, ReviewStartParams, ReviewTarget,
+    BackgroundTerminalsTerminateResponse, EmptyResponse, ReviewDelivery, ReviewStartParams, ReviewTarget,
     ThreadBackgroundTerminal, ThreadIdParams, ThreadShellCommandParams,
 };
 use crate::rpc::{Reason, Reply, RpcError};
@@ -84,10 +85,10 @@ fn start(processor: &mut Processor, id: ThreadId, kind: TurnKind) {
     launch(processor, Launch { id, kind, input, output_schema: None, starting: Starting::Nobody });
 }
 
-/// `review/start`: a turn in which the model reviews.
+/// `review/start`: a turn in which the model reviews, in the thread or apart from it.
 pub(in crate::server) fn review(
     processor: &mut Processor,
-    _caller: Caller,
+    caller: Caller,
     params: ReviewStartParams,
     reply: Reply,
 ) {
@@ -95,7 +96,8 @@ pub(in crate::server) fn review(
         Ok(id) => id,
         Err(error) => return reply.refuse(error),
     };
-    if processor.threads.get(id).is_some_and(|thread| thread.turn.is_some()) {
+    let is_apart = params.delivery == Some(ReviewDelivery::Detached);
+    if !is_apart && processor.threads.get(id).is_some_and(|thread| thread.turn.is_some()) {
         let error = RpcError::invalid_request("a turn is running; start the review when it has ended");
         return reply.refuse(error.with(Reason::InvalidParams));
     }
@@ -115,8 +117,12 @@ pub(in crate::server) fn review(
         ReviewTarget::Custom { instructions } => (instructions.clone(), instructions),
     };
     let input = NewInput { content: review_prompt(&what), client_id: None };
+    let kind = TurnKind::Review { title };
+    if is_apart {
+        return review_apart(processor, caller, id, kind, input, reply);
+    }
     let starting = Starting::Review(reply);
-    launch(processor, Launch { id, kind: TurnKind::Review { title }, input, output_schema: None, starting });
+    launch(processor, Launch { id, kind, input, output_schema: None, starting });
 }
 
 /// `thread/backgroundTerminals/list`: all of them; they are few.
