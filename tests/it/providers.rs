@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::client::{methods_of, text};
+use crate::support::client::{column, methods_of, text};
 use crate::support::home::Home;
 use crate::support::server::Server;
 use crate::support::{Transport, over_stdio_and_websocket};
@@ -71,4 +71,26 @@ fn an_unknown_provider_is_refused(transport: Transport) {
     assert!(text(&error["message"]).contains("nobody"), "{error}");
     let thread = client.thread();
     assert_eq!(client.turn(&thread, "hello")["status"], "completed");
+}
+
+#[test]
+fn the_built_in_providers_are_listed_and_known() {
+    let mut server = Server::start(Transport::Stdio);
+    let mut client = server.client();
+    let list = client.ok("modelProvider/list", json!({}));
+    assert_eq!(column(&list["data"], "id"), ["openai", "offline"]);
+    assert_eq!(list["data"][0]["settings"], json!({ "type": "openai" }));
+    client.ok("thread/start", json!({ "modelProvider": "openai" }));
+    let refused = client.refused("thread/start", json!({ "modelProvider": "nobody" }));
+    assert!(refused["message"].as_str().is_some_and(|text| text.contains("offline, openai")), "{refused}");
+    server.stop();
+
+    // One that the configuration has is there once, under its own name.
+    let config = "[model_providers.openai]\nname = 'Ours'\nbase_url = 'http://127.0.0.1:9/v1'\n";
+    let mut server = Server::start_in(Transport::Stdio, &Home::with_config(config));
+    let mut client = server.client();
+    let list = client.ok("modelProvider/list", json!({}));
+    assert_eq!(column(&list["data"], "name"), ["Ours", "Built-in offline model"]);
+    assert_eq!(list["data"][0]["settings"], json!({ "type": "openai" }));
+    server.stop();
 }

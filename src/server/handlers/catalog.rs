@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::super::dispatch::Caller;
 use super::super::processor::Processor;
 use super::{invalid_cursor, page_limit};
+use crate::config::PROVIDER_OPENAI;
 use crate::model::{OFFLINE_MODEL, OFFLINE_PROVIDER};
 use crate::proto::{
     CollaborationModeListParams, CollaborationModeListResponse, CollaborationModeMask,
@@ -83,7 +84,7 @@ fn model(name: &str, description: &str, is_default: bool) -> Model {
     }
 }
 
-/// `modelProvider/list`: the configured ones and the offline one.
+/// `modelProvider/list`: the configured and the built-in ones.
 pub(in crate::server) fn model_providers(
     processor: &mut Processor,
     _: Caller,
@@ -102,6 +103,14 @@ pub(in crate::server) fn model_providers(
         .iter()
         .map(|provider| summary(&provider.id, &provider.name, provider.base_url.clone()))
         .collect();
+    let is_openai = |provider: &&mut ModelProviderSummary| provider.id == PROVIDER_OPENAI;
+    match data.iter_mut().find(is_openai) {
+        Some(openai) => openai.settings = ProviderSettings::OpenAi,
+        None => {
+            let openai = summary(PROVIDER_OPENAI, "OpenAI", None);
+            data.push(ModelProviderSummary { settings: ProviderSettings::OpenAi, ..openai });
+        }
+    }
     data.push(summary(OFFLINE_PROVIDER, "Built-in offline model", None));
     Ok(ModelProviderListResponse {
         data,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::loaded;
 use crate::agent::{self, Overrides, Settings, ThreadId};
+use crate::config::PROVIDER_OPENAI;
 use crate::limits;
 use crate::model::OFFLINE_PROVIDER;
 use crate::proto::{
@@ -218,14 +219,18 @@ pub(super) fn settings_text(settings: &Settings) -> String {
 
 fn known_provider(processor: &Processor, asked: Option<&str>) -> Result<Option<String>, RpcError> {
     let Some(id) = asked else { return Ok(None) };
-    let known = id == OFFLINE_PROVIDER
+    let known = [OFFLINE_PROVIDER, PROVIDER_OPENAI].contains(&id)
         || id == processor.facts.defaults.model_provider
         || processor.facts.providers.iter().any(|provider| provider.id == id);
     if known {
         return Ok(Some(id.to_owned()));
     }
     let mut ids: Vec<&str> = processor.facts.providers.iter().map(|provider| provider.id.as_str()).collect();
-    ids.push(OFFLINE_PROVIDER);
+    for id in [OFFLINE_PROVIDER, PROVIDER_OPENAI] {
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
     Err(RpcError::invalid_request(format!("unknown model provider `{id}`; known are: {}", ids.join(", ")))
         .with(Reason::InvalidParams))
 }
