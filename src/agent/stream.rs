@@ -249,7 +249,11 @@ impl Engine {
                 Ok(self.teller.notify(&grown)?)
             }
             ModelEvent::ReasoningDelta { id, index, delta } => {
+                let is_shown = self.work.shows_raw_thoughts;
                 let thought = self.thought(id)?;
+                if !is_shown {
+                    return Ok(());
+                }
                 if let Some(part) = part(&mut thought.content, index) {
                     part.push_str(&delta);
                 }
@@ -273,6 +277,7 @@ impl Engine {
                     content: content.clone(),
                     encrypted,
                 };
+                let content = if self.work.shows_raw_thoughts { content } else { Vec::new() };
                 self.complete_thought(thought, summary, content, Some(entry))
             }
             ModelEvent::ToolCall(call) => {

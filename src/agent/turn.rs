@@ -54,6 +54,8 @@ pub struct TurnWork {
     pub used_before: ThreadTokenUsage,
     /// Tokens at which the conversation is made shorter; none is never.
     pub compact_at_tokens: Option<i64>,
+    /// Thoughts are shown in full, where the model tells them, and not only summed up.
+    pub shows_raw_thoughts: bool,
     /// The last turn found the conversation too long for the model.
     pub compact_first: bool,
     /// The home folder.

@@ -173,6 +173,8 @@ pub struct Config {
     pub model_reasoning_effort: Option<String>,
     /// Tokens that the model can take in.
     pub model_context_window: Option<i64>,
+    /// Whether clients are shown what the model thinks in full, where it tells that, and not only summed up.
+    pub show_raw_agent_reasoning: bool,
     /// Tokens at which the history is compacted.
     pub model_auto_compact_token_limit: Option<i64>,
     /// Text that the model gets as the developer's.
@@ -323,6 +325,7 @@ impl Config {
             model_reasoning_effort: root.text("model_reasoning_effort")?,
             model_context_window: root.integer("model_context_window", 1..=i64::MAX)?,
             model_auto_compact_token_limit: root.integer("model_auto_compact_token_limit", 1..=i64::MAX)?,
+            show_raw_agent_reasoning: root.switch("show_raw_agent_reasoning")?.unwrap_or(false),
             developer_instructions: root.text("developer_instructions")?,
             instructions: root.text("instructions")?,
             approval_policy: ApprovalPolicy::read(&mut root, "approval_policy")?,

@@ -58,6 +58,7 @@ fn every_key_of_the_file_lands_in_its_place() {
         model_context_window = 1000
         model_auto_compact_token_limit = 900
         developer_instructions = "d"
+        show_raw_agent_reasoning = true
         instructions = "i"
         approval_policy = "on-request"
         sandbox_mode = "workspace-write"
@@ -104,6 +105,7 @@ fn every_key_of_the_file_lands_in_its_place() {
     assert_eq!(config.unknown_keys, [""; 0]);
     assert_eq!((config.model.as_deref(), config.model_provider.as_deref()), (Some("m"), Some("mine")));
     assert_eq!(config.model_reasoning_effort.as_deref(), Some("high"));
+    assert!(config.show_raw_agent_reasoning);
     assert_eq!((config.model_context_window, config.model_auto_compact_token_limit), (Some(1000), Some(900)));
     assert_eq!(
         (config.developer_instructions.as_deref(), config.instructions.as_deref()),

@@ -56,35 +56,45 @@ fn the_model_is_told_what_its_tools_say_and_asked_again() {
 
 #[test]
 fn thoughts_are_told_piece_by_piece_and_given_back_whole() {
-    let bench = real();
-    let id = || "rs_1".to_owned();
-    let thinks = vec![
-        Step::Say(ModelEvent::ReasoningStarted { id: id() }),
-        Step::Say(ModelEvent::SummaryPartAdded { id: id(), index: 0 }),
-        Step::Say(ModelEvent::SummaryDelta { id: id(), index: 0, delta: "hm".to_owned() }),
-        Step::Say(ModelEvent::ReasoningDelta { id: id(), index: 0, delta: "raw".to_owned() }),
-        Step::Say(ModelEvent::ReasoningDone {
-            id: id(),
-            summary: vec!["hm".to_owned()],
-            content: vec!["raw".to_owned()],
-            encrypted: Some("secret".to_owned()),
-        }),
-    ];
-    let model = Scripted::new(vec![thinks.into_iter().chain(says("m", "done")).collect()]);
-    let mut turn = bench.start(model, "go");
-    assert_eq!(ended(&turn.end()), TurnStatus::Completed);
-    assert_eq!(
-        turn.methods()[2..7],
-        [
+    for raw in [true, false] {
+        let mut bench = real();
+        bench.shows_raw_thoughts = raw;
+        let id = || "rs_1".to_owned();
+        let thinks = vec![
+            Step::Say(ModelEvent::ReasoningStarted { id: id() }),
+            Step::Say(ModelEvent::SummaryPartAdded { id: id(), index: 0 }),
+            Step::Say(ModelEvent::SummaryDelta { id: id(), index: 0, delta: "hm".to_owned() }),
+            Step::Say(ModelEvent::ReasoningDelta { id: id(), index: 0, delta: "raw".to_owned() }),
+            Step::Say(ModelEvent::ReasoningDone {
+                id: id(),
+                summary: vec!["hm".to_owned()],
+                content: vec!["raw".to_owned()],
+                encrypted: Some("secret".to_owned()),
+            }),
+        ];
+        let model = Scripted::new(vec![thinks.into_iter().chain(says("m", "done")).collect()]);
+        let mut turn = bench.start(model, "go");
+        assert_eq!(ended(&turn.end()), TurnStatus::Completed);
+        let mut told = vec![
             "item/completed",
             "item/started",
             "item/reasoning/summaryPartAdded",
             "item/reasoning/summaryTextDelta",
-            "item/reasoning/textDelta",
-        ]
-    );
-    let InputItem::Reasoning { id, summary, encrypted, .. } = &bench.kept()[1] else { panic!() };
-    assert_eq!((id.as_str(), summary[0].as_str(), encrypted.as_deref()), ("rs_1", "hm", Some("secret")));
+        ];
+        told.extend(raw.then_some("item/reasoning/textDelta"));
+        told.push("item/completed");
+        assert_eq!(turn.methods()[2..2 + told.len()], told);
+        let thought = turn.told.iter().find_map(|(method, told)| {
+            let item = &told["params"]["item"];
+            (method == "item/completed" && item["type"] == "reasoning").then_some(item)
+        });
+        let content = if raw { serde_json::json!(["raw"]) } else { serde_json::json!([]) };
+        assert_eq!(thought.expect("it ends")["content"], content);
+        // The model is told all of it in any case.
+        let InputItem::Reasoning { id, summary, content, encrypted } = &bench.kept()[1] else { panic!() };
+        assert_eq!((id.as_str(), summary[0].as_str(), encrypted.as_deref()), ("rs_1", "hm", Some("secret")));
+        assert_eq!(content[0], "raw");
+    }
 }
 
 #[test]

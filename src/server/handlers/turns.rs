@@ -119,6 +119,7 @@ pub(super) fn launch(processor: &mut Processor, launch: Launch) {
         input,
         used_before,
         compact_at_tokens: config.model_auto_compact_token_limit.or(by_window),
+        shows_raw_thoughts: config.show_raw_agent_reasoning,
         compact_first: std::mem::take(&mut thread.too_long),
         home: processor.facts.home.clone().into(),
         output_schema,

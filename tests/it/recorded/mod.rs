@@ -61,7 +61,11 @@ fn patches_go_as_recorded() {
 
 #[test]
 fn plans_reasoning_and_tools_go_as_recorded() {
-    play("plans", &["05_plan_reasoning"], "[tools.update_plan]\nenabled = true\n");
+    play(
+        "plans",
+        &["05_plan_reasoning"],
+        "show_raw_agent_reasoning = true\n[tools.update_plan]\nenabled = true\n",
+    );
 }
 
 #[test]

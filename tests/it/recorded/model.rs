@@ -24,7 +24,9 @@ pub(crate) fn config(session: &str, conn: &str, mock: &MockModel, more: &str) ->
         // Nobody but root can listen there, and nobody does.
         base = base.replace(&mock.base_url(), "http://127.0.0.1:1/v1");
     }
-    format!("approval_policy = \"never\"\nsandbox_mode = \"danger-full-access\"\n{base}{more}")
+    // Keys of the root come before tables.
+    let (root, tables) = more.split_at(more.find('[').unwrap_or(more.len()));
+    format!("{root}approval_policy = \"never\"\nsandbox_mode = \"danger-full-access\"\n{base}{tables}")
 }
 
 /// Makes the files that the recorder had made when this section began.
