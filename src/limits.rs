@@ -234,9 +234,10 @@ pub const FILE_WORKERS: usize = 4;
 /// File operations of one connection that run at once. More wait, so that others find a free worker.
 pub const FILE_WORKERS_PER_CONNECTION: usize = 2;
 /// File operations that wait, all connections together. Full: the request is answered -32001.
-pub const FILE_JOBS: usize = 1024;
-/// File operations of one connection that wait. Full: the request is answered -32001.
-pub const FILE_JOBS_PER_CONNECTION: usize = 256;
+pub const FILE_JOBS: usize = 4096;
+/// File operations of one connection that wait, and as many threads that it starts, which look at the
+/// configuration first. Full: the request is answered -32001.
+pub const FILE_JOBS_PER_CONNECTION: usize = 1024;
 /// Bytes of parameters of file operations that wait. Full: the request is answered -32001.
 pub const FILE_JOB_BYTES: usize = 256 * MIB;
 /// Largest file that `fs/readFile` reads, in bytes. Above it: an error that names this limit.
