@@ -166,9 +166,9 @@ mod tests {
     fn entries_within_a_line_are_switched_too_and_nonsense_is_refused() {
         let text = "skills = { config = [{ name = \"a\", enabled = true }] }\n";
         let name = SkillSelector::Name("a".into());
-        assert!(settings(text).allow(None, Some("a")));
+        assert!(settings(text).allow(/*path*/ None, Some("a")));
         let off = switch_skill(text, &name, /*enabled*/ false).expect("switched");
-        assert!(!settings(&off).allow(None, Some("a")), "{off}");
+        assert!(!settings(&off).allow(/*path*/ None, Some("a")), "{off}");
         for wrong in ["skills = 1\n", "[skills]\nconfig = 1\n", "[broken"] {
             assert!(switch_skill(wrong, &name, /*enabled*/ false).is_err(), "{wrong}");
         }

@@ -82,7 +82,7 @@ pub(super) fn picture(sheets: &[Sheet], peers: &[String]) -> String {
             out.push_str(&format!(
                 "<path d=\"M{:.1} {y:.1}H{:.1}\" stroke=\"{color}\" stroke-width=\"2\"/>\n\
                  <circle cx=\"{:.1}\" cy=\"{y:.1}\" r=\"4.5\" fill=\"{color}\"><title>{}</title></circle>\n",
-                place(1.0),
+                place(/*ratio*/ 1.0),
                 place(*ratio),
                 place(*ratio),
                 short(*ratio)

@@ -330,10 +330,10 @@ mod tests {
         let all = Arc::new(AtomicUsize::new(0));
         let held = || Held { all: Arc::clone(&all), bytes: 0 };
         let (mut one, mut two) = (held(), held());
-        assert!(one.take(limits::COMMANDS_OUTPUT_BYTES - 1) && two.take(1));
-        assert!(!two.take(1), "there is no room for another byte");
+        assert!(one.take(limits::COMMANDS_OUTPUT_BYTES - 1) && two.take(/*bytes*/ 1));
+        assert!(!two.take(/*bytes*/ 1), "there is no room for another byte");
         drop(one);
-        assert!(two.take(1), "there is again");
+        assert!(two.take(/*bytes*/ 1), "there is again");
         drop(two);
         assert_eq!(all.load(Ordering::SeqCst), 0);
     }
