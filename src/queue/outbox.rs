@@ -11,7 +11,7 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 
 use bytes::Bytes;
 
@@ -172,12 +172,14 @@ impl Outbox {
     fn push_charged(&self, message: Bytes, charged: usize) -> Pushed {
         let shared = &*self.0;
         let mut state = lock(&shared.state);
-        shared.read_on(&mut state);
         while shared.limits.overflow == Overflow::Wait && state.is_open() && !shared.has_room(&state, charged)
         {
             state = wait(&shared.room, state);
         }
-        shared.put(&mut state, Queued { message, charged })
+        shared.change_locked(state, |state| {
+            shared.read_on(state);
+            shared.put(state, Queued { message, charged })
+        })
     }
 
     /// What happens above the bounds.
@@ -197,55 +199,52 @@ impl Outbox {
 
     /// Takes what everybody was told meanwhile.
     pub(super) fn read_on(&self) {
-        let shared = &*self.0;
-        shared.read_on(&mut lock(&shared.state));
+        self.0.change(|state| self.0.read_on(state));
     }
 
     /// Leaves out the message with this number, which everybody is told next: this client is told the same
     /// in another form, or at once.
     pub fn pass_over(&self, number: u64) {
-        let shared = &*self.0;
-        let mut state = lock(&shared.state);
-        shared.read_on(&mut state);
-        if let Some(listening) = &mut state.listening {
-            listening.pass_over(number);
-        }
+        self.0.change(|state| {
+            self.0.read_on(state);
+            if let Some(listening) = &mut state.listening {
+                listening.pass_over(number);
+            }
+        });
     }
 
     /// Puts a whole control frame on the control lane. Too many of them close the connection (1008).
     pub fn push_control(&self, frame: Bytes) -> Pushed {
         let shared = &*self.0;
-        let mut state = lock(&shared.state);
-        if !state.is_open() {
-            return Pushed::Dropped;
-        }
-        if state.control.len() >= shared.limits.control_frames {
-            let reason = "too many pings without reading the pongs".to_owned();
-            shared.cut(&mut state, Closing { code: 1008, reason });
-            return Pushed::Dropped;
-        }
-        state.control.push_back(frame);
-        shared.wake_writer(&mut state);
-        Pushed::Queued
+        shared.change(|state| {
+            if !state.is_open() {
+                return Pushed::Dropped;
+            }
+            if state.control.len() >= shared.limits.control_frames {
+                let reason = "too many pings without reading the pongs".to_owned();
+                shared.cut(state, Closing { code: 1008, reason });
+                return Pushed::Dropped;
+            }
+            state.control.push_back(frame);
+            Pushed::Queued
+        })
     }
 
     /// Ends the connection after everything that is queued has been written.
     pub fn finish(&self, closing: Closing) {
         let shared = &*self.0;
-        let mut state = lock(&shared.state);
-        shared.read_on(&mut state);
-        if state.closing.is_none() {
-            state.closing = Some(closing);
-            shared.room.notify_all();
-            shared.wake_writer(&mut state);
-        }
+        shared.change(|state| {
+            shared.read_on(state);
+            if state.closing.is_none() {
+                state.closing = Some(closing);
+                shared.room.notify_all();
+            }
+        });
     }
 
     /// Ends the connection now: what is queued is not written any more, only the goodbye.
     pub fn cut(&self, closing: Closing) {
-        let shared = &*self.0;
-        let mut state = lock(&shared.state);
-        shared.cut(&mut state, closing);
+        self.0.change(|state| self.0.cut(state, closing));
     }
 
     /// True if nothing more will be written.
@@ -281,6 +280,24 @@ impl State {
 }
 
 impl Shared {
+    /// Does something to the state, and wakes the writer if that leaves it something to do.
+    fn change<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+        self.change_locked(lock(&self.state), work)
+    }
+
+    fn change_locked<T>(&self, mut state: MutexGuard<'_, State>, work: impl FnOnce(&mut State) -> T) -> T {
+        let outcome = work(&mut state);
+        // One wake-up per sleep: while the writer writes, producers only queue.
+        let wakes = state.writer_waits && !state.is_lent && state.has_work();
+        state.writer_waits &= !wakes;
+        // Outside of the lock, which is the first that the writer takes.
+        drop(state);
+        if wakes {
+            self.filled.notify_one();
+        }
+        outcome
+    }
+
     /// Takes what everybody was told since the last time.
     fn read_on(&self, state: &mut State) {
         let Some(mut listening) = state.listening.take() else { return };
@@ -313,7 +330,6 @@ impl Shared {
         }
         state.load.add(queued.load());
         state.data.push_back(queued);
-        self.wake_writer(state);
         Pushed::Queued
     }
 
@@ -324,14 +340,6 @@ impl Shared {
         }
         state.closing.get_or_insert(closing);
         self.room.notify_all();
-        self.wake_writer(state);
-    }
-
-    fn wake_writer(&self, state: &mut State) {
-        // One wake-up per sleep: while the writer writes, producers only queue.
-        if std::mem::take(&mut state.writer_waits) {
-            self.filled.notify_one();
-        }
     }
 }
 

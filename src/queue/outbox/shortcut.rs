@@ -35,23 +35,24 @@ impl Outbox {
         let mut state = lock(&shared.state);
         let has_nothing_else = state.writer_waits && !state.has_work();
         let shortcut = state.shortcut.as_ref().filter(|_| has_nothing_else).and_then(Weak::upgrade);
-        let Some(shortcut) = shortcut else { return shared.read_on(&mut state) };
-        // Nobody wakes the writer until it is said that it waits.
-        (state.is_lent, state.writer_waits) = (true, false);
+        let Some(shortcut) = shortcut else {
+            return shared.change_locked(state, |state| shared.read_on(state));
+        };
         shared.read_on(&mut state);
         let bytes: usize = state.data.iter().map(|queued| queued.message.len()).sum();
         if bytes > 0 && bytes <= bytes_max {
+            // Nobody wakes the writer until this is taken back.
+            state.is_lent = true;
             let queued: Vec<Queued> = state.data.drain(..).collect();
             drop(state);
             let messages: Vec<Bytes> = queued.iter().map(|queued| queued.message.clone()).collect();
             let written = shortcut.write(&messages);
             state = lock(&shared.state);
             state.note_written(queued, written);
+            state.is_lent = false;
         }
-        (state.is_lent, state.writer_waits) = (false, true);
-        if state.has_work() {
-            shared.wake_writer(&mut state);
-        }
+        // It still waits, and may have something to do by now.
+        shared.change_locked(state, |_| ());
     }
 }
 
