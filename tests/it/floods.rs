@@ -46,6 +46,18 @@ fn sixty_four_connections_with_thirty_two_requests_in_flight_are_never_refused()
 }
 
 #[test]
+fn a_thousand_threads_started_in_one_go_are_all_there() {
+    let mut server = Server::start(Transport::WebSocket);
+    let mut client = server.client();
+    let starts: Vec<String> = (0..1000)
+        .map(|at| json!({ "id": format!("s{at}"), "method": "thread/start", "params": {} }).to_string())
+        .collect();
+    client.send_all(&starts);
+    all_are_granted(&client, starts.len());
+    server.stop();
+}
+
+#[test]
 fn a_flood_does_not_keep_others_waiting() {
     let mut server = Server::start(Transport::WebSocket);
     let mut flooder = server.client();
