@@ -160,6 +160,18 @@ fn environment(cwd: &Path, date: &str) -> String {
 
 /// The instructions of the home and of each folder from the project's root down to `cwd`.
 fn agents_files(home: &Path, cwd: &Path) -> Option<String> {
+    let texts: Vec<String> = agents_texts(home, cwd).into_iter().map(|(_, text)| text).collect();
+    (!texts.is_empty()).then(|| tagged("project_instructions", &texts.join("\n\n")))
+}
+
+/// The files that say something to a thread in `cwd`, the outermost first. It reads them.
+#[must_use]
+pub fn sources(home: &Path, cwd: &Path) -> Vec<PathBuf> {
+    agents_texts(home, cwd).into_iter().map(|(path, _)| path).collect()
+}
+
+/// Each file that says something, and what of it the model is told.
+fn agents_texts(home: &Path, cwd: &Path) -> Vec<(PathBuf, String)> {
     let mut room = limits::AGENTS_BYTES_MAX;
     let mut texts = Vec::new();
     let folders = std::iter::once(home.to_owned()).chain(project_folders(cwd));
@@ -172,9 +184,10 @@ fn agents_files(home: &Path, cwd: &Path) -> Option<String> {
         let end = (0..=text.len().min(room)).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
         room -= end;
         let note = if end < text.len() { "\n[… the rest is left out: it is too long …]" } else { "" };
-        texts.push(format!("From {}:\n\n{}{note}", path.display(), &text[..end]));
+        let told = format!("From {}:\n\n{}{note}", path.display(), &text[..end]);
+        texts.push((path, told));
     }
-    (!texts.is_empty()).then(|| tagged("project_instructions", &texts.join("\n\n")))
+    texts
 }
 
 fn agents_file(folder: &Path) -> Option<(PathBuf, String)> {

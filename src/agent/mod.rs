@@ -44,6 +44,7 @@ pub use command_rules::CommandRules;
 pub use event::{Change, Encoded, EventSink, ListenerGone, TurnEvent};
 pub use goal::{GoalAnswer, GoalAnswerSender, GoalAsk, GoalWish};
 pub use ids::{ThreadId, TurnId};
+pub use instructions::sources as instruction_sources;
 pub use items::{preview, text_chars};
 pub use live::GrownTo;
 pub use settings::{Defaults, Overrides, Settings};

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use super::dispatch::Caller;
 use super::processor::Processor;
 use super::{Event, Facts, facts};
-use crate::agent::{Defaults, ThreadId};
+use crate::agent::{Defaults, ThreadId, instruction_sources};
 use crate::config::Config;
 use crate::error::StartError;
 use crate::mcp::Mcp;
@@ -155,13 +155,16 @@ pub(super) struct Ground {
     pub(super) config: Arc<Config>,
     /// What the thread uses where its client asks for nothing else.
     pub(super) defaults: Defaults,
+    /// Files with instructions for who works there.
+    pub(super) instructions: Vec<String>,
 }
 
 impl Ground {
     /// What is known without a look, for no project.
     pub(super) fn usual(facts: &Facts) -> Self {
         let current = Arc::clone(&facts.current);
-        Self { config: Arc::clone(&current.config), current, defaults: facts.defaults.clone() }
+        let (config, defaults) = (Arc::clone(&current.config), facts.defaults.clone());
+        Self { config, current, defaults, instructions: Vec::new() }
     }
 
     /// For a thread that works in `cwd`.
@@ -170,7 +173,10 @@ impl Ground {
             let current = configuration.now()?;
             let config = current.config.seen_from(cwd.as_ref())?;
             let defaults = facts::defaults(&config, cwd);
-            Ok(Self { current, config, defaults })
+            let instructions = instruction_sources(&config.home, cwd.as_ref());
+            let instructions =
+                instructions.into_iter().map(|path| path.to_string_lossy().into_owned()).collect();
+            Ok(Self { current, config, defaults, instructions })
         };
         look().map_err(|error: StartError| {
             let text = format!("failed to load configuration: {error}");

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::configuration::Ground;
 use super::threads::LoadedThread;
 use crate::agent::Settings;
 use crate::proto::{
@@ -185,7 +186,7 @@ impl EncodedTurns {
 }
 
 /// The answer to `thread/start`.
-pub(super) fn started(thread: Thread, settings: &Settings) -> ThreadStartResponse {
+pub(super) fn started(thread: Thread, settings: &Settings, ground: &Ground) -> ThreadStartResponse {
     ThreadStartResponse {
         thread,
         model: settings.model.clone(),
@@ -194,7 +195,7 @@ pub(super) fn started(thread: Thread, settings: &Settings) -> ThreadStartRespons
         disabled_plugin_ids: Vec::new(),
         cwd: settings.cwd.clone(),
         runtime_workspace_roots: vec![settings.cwd.clone()],
-        instruction_sources: Vec::new(),
+        instruction_sources: ground.instructions.clone(),
         approval_policy: settings.approval_policy,
         approvals_reviewer: settings.approvals_reviewer,
         sandbox: settings.sandbox.clone(),
@@ -237,8 +238,8 @@ pub(super) fn settings(settings: &Settings) -> ThreadSettings {
 }
 
 /// The answer to `thread/resume`, without the pages that a client may have asked for.
-pub(super) fn resumed(thread: Thread, settings: &Settings) -> ThreadResumeResponse {
-    let started = started(thread, settings);
+pub(super) fn resumed(thread: Thread, settings: &Settings, ground: &Ground) -> ThreadResumeResponse {
+    let started = started(thread, settings, ground);
     ThreadResumeResponse {
         thread: started.thread,
         model: started.model,

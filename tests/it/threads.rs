@@ -9,6 +9,7 @@ use crate::support::{Transport, over_stdio_and_websocket};
 
 over_stdio_and_websocket!(
     starting_a_thread_is_answered_then_told,
+    a_thread_names_the_files_that_instruct_it,
     a_thread_can_be_read_before_its_first_turn,
     names_are_trimmed_and_told,
     unsubscribing_says_what_was_the_case,
@@ -35,6 +36,31 @@ fn starting_a_thread_is_answered_then_told(transport: Transport) {
     assert_eq!((&told["status"], &told["turns"]), (&json!({ "type": "idle" }), &json!([])));
     assert_eq!((&told["historyMode"], &told["path"]), (&json!("paginated"), &Value::Null));
     assert_eq!((&answer["model"], &answer["modelProvider"]), (&json!("offline"), &json!("offline")));
+}
+
+fn a_thread_names_the_files_that_instruct_it(transport: Transport) {
+    let home = Home::new();
+    let project = home.path().join("project");
+    std::fs::create_dir_all(project.join(".git")).expect("a folder");
+    std::fs::create_dir_all(project.join("deep")).expect("a folder");
+    let [everywhere, above, over, empty] =
+        ["AGENTS.md", "project/AGENTS.md", "project/AGENTS.override.md", "project/deep/AGENTS.md"]
+            .map(|name| home.path().join(name));
+    for path in [&everywhere, &above, &over] {
+        std::fs::write(path, "be brief").expect("a file");
+    }
+    std::fs::write(empty, "\n").expect("a file");
+    let mut server = Server::start_with(transport, &home, []);
+    let mut client = server.client();
+    let started = client.ok("thread/start", json!({ "cwd": project.join("deep") }));
+    assert_eq!(started["instructionSources"], json!([everywhere, over]));
+    let thread = text(&started["thread"]["id"]);
+    assert_eq!(client.turn(&thread, "hello")["status"], "completed");
+    std::fs::remove_file(&over).expect("there");
+    let fork = client.ok("thread/fork", json!({ "threadId": thread }));
+    assert_eq!(fork["instructionSources"], json!([everywhere, above]));
+    let resumed = client.ok("thread/resume", json!({ "threadId": thread }));
+    assert_eq!(resumed["instructionSources"], json!([everywhere, over]), "as it began");
 }
 
 fn a_thread_can_be_read_before_its_first_turn(transport: Transport) {

@@ -118,7 +118,7 @@ fn write_fork(
     let copy = Copied { source, settings, ground, thread_source, ephemeral, exclude_turns };
     copy.write(processor, reply, move |processor, reply, thread, turns| {
         let (id, shown) = (thread.id, view::loaded(&thread));
-        let answer = view::started(shown.clone(), &thread.settings);
+        let answer = view::started(shown.clone(), &thread.settings, &thread.ground);
         processor.add_thread(thread, Some(caller.connection));
         let answer = Numbered::new(processor, caller, id, answer, /*replay*/ None);
         turns.answer(reply, &answer, /*filling*/ None);

@@ -105,7 +105,7 @@ fn start_on(
             let rules = &processor.services.rules;
             let thread = LoadedThread::new(id, record, settings, ground, kept, ephemeral, rules, idle);
             let shown = view::loaded(&thread);
-            let answer = view::started(shown.clone(), &thread.settings);
+            let answer = view::started(shown.clone(), &thread.settings, &thread.ground);
             processor.add_thread(thread, Some(caller.connection));
             reply.send(Ok(Numbered::new(processor, caller, id, answer, /*replay*/ None)));
             processor.broadcast_of(id, &ThreadStarted { thread: &shown });
@@ -301,7 +301,7 @@ impl<T> Numbered<T> {
 /// The client knows all up to `seq`: the answer has no history, and what came later follows it.
 fn resume_with_events(processor: &mut Processor, caller: Caller, id: ThreadId, seq: u64, reply: Reply) {
     let Some(thread) = processor.threads.get(id) else { return };
-    let answer = view::resumed(view::loaded(thread), &thread.settings);
+    let answer = view::resumed(view::loaded(thread), &thread.settings, &thread.ground);
     processor.subscribe(caller.connection, id);
     reply.send(Ok(Numbered::new(processor, caller, id, answer, Some("events"))));
     processor.replay_to(caller.connection, id, seq);
@@ -336,7 +336,7 @@ fn finish_resume(
         return reply.refuse(store_refusal(&error));
     }
     let running = thread.running_turn();
-    let mut answer = view::resumed(view::loaded(thread), &thread.settings);
+    let mut answer = view::resumed(view::loaded(thread), &thread.settings, &thread.ground);
     answer.turns_backwards_cursor = stored.cursors.turns;
     answer.items_backwards_cursor = stored.cursors.items;
     let usage = thread.token_usage.zip(stored.turns.last().map(str::to_owned));
