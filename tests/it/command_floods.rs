@@ -17,7 +17,7 @@ fn flood_time() -> Duration {
 }
 
 /// A client with a command that talks without end; gives the receiver, from which nothing is read.
-fn flooded(server: &Server) -> (wire::Sender, wire::Receiver) {
+pub(crate) fn flooded(server: &Server) -> (wire::Sender, wire::Receiver) {
     let (mut sender, receiver) = wire::connect(server.address().expect("it listens"));
     let mut say = |message: &Value| sender.send(&message.to_string()).expect("it is taken");
     let client = json!({ "clientInfo": { "name": "flooded", "version": "1" } });

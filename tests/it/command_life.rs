@@ -10,11 +10,12 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::command_exec::{FREE, elapsed, server, sh, streamed, wait_for_output, with};
+use crate::command_floods::flooded;
 use crate::support::client::{Client, text};
 use crate::support::home::Home;
 use crate::support::process::Launch;
 use crate::support::server::Server;
-use crate::support::{PATIENCE, Transport, wire};
+use crate::support::{PATIENCE, Transport};
 
 /// Something that runs until it is ended.
 fn endless(id: &str) -> Value {
@@ -52,15 +53,7 @@ fn a_client_that_does_not_read_stops_its_command_and_nobody_else() {
     let mut other = server.client();
     other.ok("command/exec", sh("true"));
     // Its receiver is kept and never read.
-    let (mut silent, _unread) = wire::connect(server.address().expect("it listens"));
-    let mut say = |message: &Value| silent.send(&message.to_string()).expect("it is taken");
-    let client = json!({ "clientInfo": { "name": "silent", "version": "1" } });
-    say(&json!({ "id": 1, "method": "initialize", "params": client }));
-    let params = json!({
-        "command": ["yes"], "processId": "y", "streamStdoutStderr": true,
-        "disableTimeout": true, "disableOutputCap": true,
-    });
-    say(&json!({ "id": 2, "method": "command/exec", "params": params }));
+    let (mut silent, _unread) = flooded(&server);
     let written = |server: &Server| {
         let child = server.children().first().cloned().unwrap_or_default();
         bytes_written(child.split(' ').next().unwrap_or_default()).unwrap_or_default()
@@ -77,7 +70,8 @@ fn a_client_that_does_not_read_stops_its_command_and_nobody_else() {
     let written = written(&server);
     assert!(written < 32 << 20, "{written} bytes were read for a client that takes none");
     // Nor does it keep the command from being ended.
-    say(&json!({ "id": 3, "method": "command/exec/terminate", "params": { "processId": "y" } }));
+    let end = json!({ "id": 3, "method": "command/exec/terminate", "params": { "processId": "y" } });
+    silent.send(&end.to_string()).expect("it is taken");
     server.until("the command ends", |server| server.children().is_empty());
     server.assert_nothing_runs();
     silent.close();
