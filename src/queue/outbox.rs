@@ -123,7 +123,7 @@ struct State {
     /// On the data lane, counting what is being written.
     load: Load,
     /// What the shortcut has begun, and what that counts.
-    rest: (Bytes, Load),
+    rest: Option<(Bytes, Load)>,
     closing: Option<Closing>,
     /// How far it has read what everybody is told.
     listening: Option<Box<Listening>>,
@@ -271,7 +271,7 @@ impl Outbox {
 impl State {
     /// There is something for the writer to do.
     fn has_work(&self) -> bool {
-        !self.control.is_empty() || !self.data.is_empty() || !self.rest.0.is_empty() || self.closing.is_some()
+        !self.control.is_empty() || !self.data.is_empty() || self.rest.is_some() || self.closing.is_some()
     }
 
     fn is_open(&self) -> bool {
@@ -361,7 +361,9 @@ impl OutboxDrain {
             state = wait(&shared.filled, state);
         }
         state.writer_waits = false;
-        (batch.rest, batch.load) = std::mem::take(&mut state.rest);
+        if let Some(rest) = state.rest.take() {
+            (batch.rest, batch.load) = rest;
+        }
         batch.control.extend(state.control.drain(..));
         while let Some(queued) = state.data.front() {
             let length = queued.message.len();
@@ -412,7 +414,9 @@ impl Drop for OutboxDrain {
 
 impl Batch {
     fn clear(&mut self) {
-        self.rest.clear();
+        if !self.rest.is_empty() {
+            self.rest = Bytes::new();
+        }
         self.control.clear();
         self.data.clear();
         (self.data_bytes, self.load) = (0, Load::default());

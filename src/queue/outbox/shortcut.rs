@@ -66,7 +66,7 @@ impl State {
                 if rest.is_empty() {
                     self.load.take(load);
                 } else {
-                    self.rest = (rest, load);
+                    self.rest = Some((rest, load));
                 }
             }
             // Also when the connection was cut meanwhile: then they come before the goodbye.
