@@ -89,16 +89,24 @@ impl<W: Write, R: BufRead> Client<W, R> {
         }
         let input = json!([{ "type": "text", "text": prompt }]);
         self.request("turn/start", json!({ "threadId": started["thread"]["id"], "input": input }))?;
+        // The message that came piece by piece; not every provider sends pieces.
+        let mut streamed = Value::Null;
         loop {
-            let message = self.next()?;
+            let mut message = self.next()?;
             if message.get("id").is_some() && message["method"].is_string() {
                 self.decline(&message)?;
                 continue;
             }
-            let params = &message["params"];
+            let mut params = message["params"].take();
             match message["method"].as_str() {
                 Some("item/agentMessage/delta") => {
-                    self.print(params["delta"].as_str().unwrap_or_default())?
+                    self.print(params["delta"].as_str().unwrap_or_default())?;
+                    streamed = params["itemId"].take();
+                }
+                Some("item/completed")
+                    if params["item"]["type"] == "agentMessage" && params["item"]["id"] != streamed =>
+                {
+                    self.print(params["item"]["text"].as_str().unwrap_or_default())?;
                 }
                 Some("turn/completed") => return self.end(&params["turn"]),
                 _ => {}

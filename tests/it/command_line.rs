@@ -161,6 +161,24 @@ fn exec_prints_the_answer_and_says_who_gave_it() {
 }
 
 #[test]
+fn exec_prints_an_answer_that_comes_in_one_piece() {
+    let home = Home::with_config(
+        "model_provider = \"tape\"\n[model_providers.tape]\nname = \"tape\"\nkind = \"replay\"\n\
+         file = \"tape.sse\"\n",
+    );
+    let part = json!([{ "type": "output_text", "text": "all at once" }]);
+    let item = json!({ "type": "message", "id": "m", "content": part });
+    let tape = [
+        json!({ "type": "response.output_item.done", "item": item }),
+        json!({ "type": "response.completed", "response": {} }),
+    ];
+    let tape: String = tape.iter().map(|event| format!("data: {event}\n\n")).collect();
+    std::fs::write(home.path().join("tape.sse"), tape).expect("a file");
+    let output = run_in(&home, &["exec", "hello"]);
+    assert_eq!((output.status.code(), output.stdout.as_str()), (Some(0), "all at once\n"), "{output:?}");
+}
+
+#[test]
 fn exec_takes_its_prompt_from_stdin() {
     let output = Launch::new(&Home::new()).args(["exec", "-"]).run(b"from the pipe");
     assert_eq!(output.status.code(), Some(0), "{output:?}");
