@@ -84,6 +84,7 @@ impl Step {
 pub(super) struct Failure(pub(super) Step, pub(super) io::Error);
 
 /// `map_err` with the step.
+#[cfg(target_os = "linux")]
 pub(super) fn at<E: Into<io::Error>>(step: Step) -> impl FnOnce(E) -> Failure {
     move |error| Failure(step, error.into())
 }
