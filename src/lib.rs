@@ -141,6 +141,8 @@ pub mod rpc;
 pub mod run;
 pub mod sandbox;
 pub mod schema;
+#[cfg(test)]
+mod scratch;
 pub mod server;
 pub mod store;
 pub mod sync;

@@ -209,21 +209,14 @@ mod tests {
 
     use super::*;
     use crate::agent::tests::settings;
-
-    struct Folder(PathBuf);
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
+    use crate::scratch::Folder;
 
     fn folder() -> Folder {
-        let path = std::env::temp_dir().join(format!("app-server-rules-{}", uuid::Uuid::new_v4()));
-        fs::create_dir_all(path.join("home")).expect("a folder");
-        fs::create_dir_all(path.join("repo/.git")).expect("a folder");
-        fs::create_dir_all(path.join("repo/deep/er")).expect("a folder");
-        Folder(path)
+        let folder = Folder::new();
+        for name in ["home", "repo/.git", "repo/deep/er"] {
+            folder.make(name);
+        }
+        folder
     }
 
     fn texts(item: &Option<InputItem>) -> Vec<String> {
@@ -234,7 +227,7 @@ mod tests {
     #[test]
     fn a_project_speaks_from_its_root_down_and_the_deepest_last() {
         let folder = folder();
-        let at = |path: &str| folder.0.join(path);
+        let at = |path: &str| folder.at(path);
         fs::write(at("AGENTS.md"), "outside").expect("a file");
         fs::write(at("home/AGENTS.md"), "of the user").expect("a file");
         fs::write(at("repo/AGENTS.md"), "of the root").expect("a file");
@@ -253,8 +246,8 @@ mod tests {
     fn only_what_is_new_is_said_again() {
         let folder = folder();
         let mut settings = settings();
-        settings.cwd = folder.0.join("repo").display().to_string();
-        let home = folder.0.join("home");
+        settings.cwd = folder.at("repo").display().to_string();
+        let home = folder.at("home");
         let first = news(&settings, &home, &[], "2026-01-02", &[]);
         let said = texts(&first);
         assert_eq!(said.len(), 2, "{said:?}");

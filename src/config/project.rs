@@ -117,20 +117,11 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
-
-    struct Folder(PathBuf);
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
+    use crate::scratch::Folder;
 
     fn project() -> Folder {
-        let path = std::env::temp_dir().join(format!("app-server-project-{}", uuid::Uuid::new_v4()));
+        let folder = Folder::new();
         for (file, text) in [
             ("home/config.toml", "model = \"users\"\nmodel_provider = \"openai\"\n"),
             ("repo/.git/HEAD", ""),
@@ -140,42 +131,40 @@ mod tests {
             ),
             ("repo/deep/er/.codex/config.toml", "model = \"deepest\"\n"),
         ] {
-            let file = path.join(file);
-            fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
-            fs::write(file, text).expect("a file");
+            folder.write(file, text);
         }
-        Folder(path)
+        folder
     }
 
     fn trusting(folder: &Folder, lines: &[(&str, &str)]) -> Arc<Config> {
-        let flags = super::super::Flags { home: Some(folder.0.join("home")), ..super::super::Flags::none() };
+        let flags = super::super::Flags { home: Some(folder.at("home")), ..super::super::Flags::none() };
         let mut text = "model = \"users\"\nmodel_provider = \"openai\"\n".to_owned();
         for (path, level) in lines {
-            let path = folder.0.join(path);
+            let path = folder.at(path);
             text += &format!("[projects.\"{}\"]\ntrust_level = \"{level}\"\n", path.display());
         }
-        fs::write(folder.0.join("home/config.toml"), text).expect("a file");
-        Arc::new(Config::load(&flags, &|_| None, &folder.0).expect("a configuration"))
+        folder.write("home/config.toml", &text);
+        Arc::new(Config::load(&flags, &|_| None, folder.path()).expect("a configuration"))
     }
 
     #[test]
     fn a_trusted_projects_files_count_the_deepest_most() {
         let folder = project();
-        let deep = folder.0.join("repo/deep/er");
+        let deep = folder.at("repo/deep/er");
         let config = trusting(&folder, &[("repo", "trusted")]);
         let seen = config.seen_from(&deep).expect("read");
         assert_eq!(seen.model.as_deref(), Some("deepest"));
         assert_eq!(seen.sandbox_mode, Some(super::super::SandboxMode::ReadOnly));
         // Where the user's words go is the user's.
         assert_eq!((seen.model_provider.as_deref(), seen.trust), (Some("openai"), Some(Trust::Trusted)));
-        let at_root = config.seen_from(&folder.0.join("repo")).expect("read");
+        let at_root = config.seen_from(&folder.at("repo")).expect("read");
         assert_eq!(at_root.model.as_deref(), Some("roots"));
-        let outside = config.seen_from(&folder.0).expect("read");
+        let outside = config.seen_from(folder.path()).expect("read");
         assert!(outside.model.as_deref() == Some("users") && outside.trust.is_none());
-        fs::write(deep.join(".codex/config.toml"), "model = \n").expect("a file");
+        folder.write("repo/deep/er/.codex/config.toml", "model = \n");
         let error = config.seen_from(&deep).expect_err("broken").to_string();
         assert!(error.contains("er/.codex/config.toml:1:"), "{error}");
-        fs::write(deep.join(".codex/config.toml"), "approval_policy = 3\n").expect("a file");
+        folder.write("repo/deep/er/.codex/config.toml", "approval_policy = 3\n");
         let error = config.seen_from(&deep).expect_err("broken").to_string();
         assert!(error.contains("approval_policy (from ") && error.contains("er/.codex/"), "{error}");
     }
@@ -183,7 +172,7 @@ mod tests {
     #[test]
     fn without_trust_nothing_counts_and_the_layer_says_why() {
         let folder = project();
-        let deep = folder.0.join("repo/deep/er");
+        let deep = folder.at("repo/deep/er");
         for (trusts, model, disabled) in [
             (&[][..], "users", [true, true]),
             (&[("repo", "untrusted")], "users", [true, true]),
@@ -198,7 +187,7 @@ mod tests {
             assert_eq!(said, disabled, "{trusts:?}");
         }
         // A broken file that does not count does no harm.
-        fs::write(deep.join(".codex/config.toml"), "model = \n").expect("a file");
+        folder.write("repo/deep/er/.codex/config.toml", "model = \n");
         assert!(trusting(&folder, &[]).seen_from(&deep).is_ok());
     }
 }

@@ -1,6 +1,7 @@
 //! The configuration from file text, `-c` and flags.
 
 use super::*;
+use crate::scratch::Folder;
 
 /// A configuration from a file's text and `-c` texts, without a file system.
 fn typed(file: &str, command_line: &[&str]) -> Result<Config, StartError> {
@@ -18,23 +19,6 @@ fn with_flags(file: &str, flags: &Flags) -> Result<Config, StartError> {
         Layer::new(LayerSource::CommandLine, flags.table()),
     ];
     Config::from_layers("/h".into(), layers, /*trust*/ None)
-}
-
-/// A folder that is gone at the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("app-server-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }
 
 #[test]
@@ -374,10 +358,10 @@ fn secrets_are_not_in_debug_output() {
 
 #[test]
 fn the_file_in_the_home_is_read() {
-    let folder = Folder::new("config-file");
+    let folder = Folder::new();
     let flags = Flags { home: Some("here".into()), ..Flags::none() };
-    let home = folder.0.join("here");
-    let load = || Config::load(&flags, &|_| None, &folder.0);
+    let home = folder.at("here");
+    let load = || Config::load(&flags, &|_| None, folder.path());
     assert_eq!(load().expect("no file is no error").home, home);
     std::fs::create_dir(&home).unwrap();
     std::fs::write(home.join("config.toml"), "model = \"m\"").unwrap();

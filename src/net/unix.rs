@@ -92,22 +92,7 @@ impl Drop for SocketFile {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    struct Folder(PathBuf);
-
-    impl Folder {
-        fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("app-server-unix-{}-{name}", std::process::id()));
-            let _ = fs::remove_dir_all(&path);
-            Self(path)
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
+    use crate::scratch::Folder;
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).expect("it is there").permissions().mode() & 0o777
@@ -115,9 +100,9 @@ mod tests {
 
     #[test]
     fn folder_and_socket_have_their_permissions_and_the_socket_goes_at_the_end() {
-        let folder = Folder::new("modes");
+        let folder = Folder::new();
         for wanted in [0o600, 0o660] {
-            let path = folder.0.join("a/b/x.sock");
+            let path = folder.at("a/b/x.sock");
             let (socket, file) = bind(&path, wanted).expect("it binds");
             assert_eq!((mode(&path), mode(path.parent().expect("a folder"))), (wanted, 0o700));
             UnixStream::connect(&path).expect("it listens");
@@ -128,8 +113,8 @@ mod tests {
 
     #[test]
     fn a_stale_socket_is_replaced_and_a_live_or_foreign_file_is_not() {
-        let folder = Folder::new("stale");
-        let path = folder.0.join("x.sock");
+        let folder = Folder::new();
+        let path = folder.at("x.sock");
         let (socket, file) = bind(&path, /*mode*/ 0o600).expect("it binds");
         let error = bind(&path, /*mode*/ 0o600).expect_err("it is alive").to_string();
         assert!(error.contains("another server is listening"), "{error}");
@@ -147,8 +132,8 @@ mod tests {
 
     #[test]
     fn what_replaced_our_socket_is_not_removed() {
-        let folder = Folder::new("replaced");
-        let path = folder.0.join("x.sock");
+        let folder = Folder::new();
+        let path = folder.at("x.sock");
         let (_socket, file) = bind(&path, /*mode*/ 0o600).expect("it binds");
         fs::remove_file(&path).expect("it is there");
         fs::write(&path, "other").expect("a file");

@@ -272,7 +272,7 @@ mod tests {
 
     #[test]
     fn a_failure_half_way_is_taken_back() {
-        let folder = Folder::new(&[("a", "old a\n"), ("c", "old c\n")]);
+        let folder = Folder::with(&[("a", "old a\n"), ("c", "old c\n")]);
         let before = folder.listing();
         let snapshot =
             |text: &str| Some(Snapshot::new(text.as_bytes(), Kind::File(0o600), /*origin*/ None));

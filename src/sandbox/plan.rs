@@ -71,32 +71,11 @@ fn pointed_git(root: &Path, file: &Path) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    struct Folder(PathBuf);
-
-    impl Folder {
-        fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("plan-{}-{name}", std::process::id()));
-            fs::create_dir_all(&path).expect("a folder");
-            Self(path.canonicalize().expect("it is there"))
-        }
-
-        fn make(&self, name: &str) -> PathBuf {
-            let path = self.0.join(name);
-            fs::create_dir_all(&path).expect("a folder");
-            path
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
+    use crate::scratch::Folder;
 
     fn shown(layers: &[Layer], folder: &Folder) -> Vec<String> {
         let line = |layer: &Layer| {
-            let path = layer.path.strip_prefix(&folder.0).unwrap_or(&layer.path);
+            let path = layer.path.strip_prefix(folder.path()).unwrap_or(&layer.path);
             format!("{} {}", if layer.writable { "rw" } else { "ro" }, path.display())
         };
         layers.iter().map(line).collect()
@@ -104,7 +83,7 @@ mod tests {
 
     #[test]
     fn git_and_settings_inside_a_root_are_covered_if_they_are_there() {
-        let folder = Folder::new("git");
+        let folder = Folder::new();
         let (work, home) = (folder.make("work"), folder.make("home"));
         assert_eq!(shown(&layers(std::slice::from_ref(&work), &home), &folder), ["rw work"]);
         folder.make("work/.git/hooks");
@@ -118,20 +97,20 @@ mod tests {
 
     #[test]
     fn the_home_is_covered_and_a_root_in_it_is_open_again() {
-        let folder = Folder::new("home");
+        let folder = Folder::new();
         let (home, tree) = (folder.make("home"), folder.make("home/worktrees/one"));
         folder.make("home/worktrees/one/.git");
-        let found = layers(&[folder.0.clone(), tree.clone()], &home);
+        let found = layers(&[folder.path().to_owned(), tree.clone()], &home);
         let expected = ["rw ", "ro home", "rw home/worktrees/one", "ro home/worktrees/one/.git"];
         assert_eq!(shown(&found, &folder), expected);
         // A root below another one is nothing new.
-        let found = layers(&[folder.0.clone(), folder.make("work")], &folder.make("home"));
+        let found = layers(&[folder.path().to_owned(), folder.make("work")], &folder.make("home"));
         assert_eq!(shown(&found, &folder), ["rw ", "ro home"]);
     }
 
     #[test]
     fn a_root_asked_for_by_name_is_writable_whatever_it_is_called() {
-        let folder = Folder::new("named");
+        let folder = Folder::new();
         let (work, git) = (folder.make("work"), folder.make("work/.git"));
         let home = folder.make("home");
         assert_eq!(shown(&layers(&[work, git], &home), &folder), ["rw work"]);
@@ -140,11 +119,11 @@ mod tests {
 
     #[test]
     fn links_and_pointers_are_followed_to_what_they_mean() {
-        let folder = Folder::new("links");
+        let folder = Folder::new();
         let (work, real, home) = (folder.make("work"), folder.make("work/meta/real"), folder.make("home"));
         std::os::unix::fs::symlink(&real, work.join(".git")).expect("a link");
-        std::os::unix::fs::symlink(&work, folder.0.join("alias")).expect("a link");
-        let found = layers(&[folder.0.join("alias")], &home);
+        std::os::unix::fs::symlink(&work, folder.at("alias")).expect("a link");
+        let found = layers(&[folder.at("alias")], &home);
         assert_eq!(shown(&found, &folder), ["rw work", "ro work/meta/real"]);
         fs::remove_file(work.join(".git")).expect("the link");
         fs::write(work.join(".git"), "gitdir: meta/real\n").expect("a file");
@@ -154,7 +133,7 @@ mod tests {
 
     #[test]
     fn what_does_not_exist_is_left_out() {
-        let folder = Folder::new("missing");
-        assert_eq!(layers(&[folder.0.join("nowhere")], &folder.0.join("home")), []);
+        let folder = Folder::new();
+        assert_eq!(layers(&[folder.at("nowhere")], &folder.at("home")), []);
     }
 }

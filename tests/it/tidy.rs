@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// The floors of the house, from the ground up; a module imports only from below, or from itself. Where a
 /// floor cannot stand without steps (a configuration has limits and errors), its second number says which.
 const FLOORS: &[((u32, u32), &[&str])] = &[
-    ((1, 1), &["limits", "error", "sync"]),
+    ((1, 1), &["limits", "error", "scratch", "sync"]),
     ((1, 2), &["clock", "config"]),
     ((1, 3), &["cli"]),
     ((2, 1), &["sys"]),

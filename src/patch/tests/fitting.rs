@@ -7,7 +7,7 @@ use crate::limits::{PATCH_FILE_BYTES_MAX, PATCH_PLAN_BYTES_MAX};
 
 /// The text after a patch with these hunks.
 fn updated(text: &str, hunks: &str) -> Result<String, String> {
-    let folder = Folder::new(&[("f", text)]);
+    let folder = Folder::with(&[("f", text)]);
     folder.apply(&format!("*** Update File: f\n{hunks}")).map_err(|error| error.to_string())?;
     let names: Vec<String> = folder.listing().into_keys().collect();
     assert_eq!(names, ["f"], "nothing is left beside it");
@@ -78,7 +78,7 @@ fn what_does_not_fit_is_said_with_its_place() {
         let error = updated(text, hunks).expect_err("does not fit");
         assert!(error.contains(expected), "{hunks:?}: {error}");
     }
-    let folder = Folder::new(&[("here", "x\n"), ("there", "y\n"), ("folder/x", "")]);
+    let folder = Folder::with(&[("here", "x\n"), ("there", "y\n"), ("folder/x", "")]);
     fs::write(folder.path().join("binary"), b"\xff\xfe").expect("written");
     let cases = [
         ("*** Update File: missing\n@@\n-x\n", "missing: the file to update does not exist"),
@@ -96,7 +96,7 @@ fn what_does_not_fit_is_said_with_its_place() {
 
 #[test]
 fn one_file_that_does_not_fit_keeps_all_as_they_are() {
-    let folder = Folder::new(&[("a", "a\n"), ("b", "b\n"), ("file", "")]);
+    let folder = Folder::with(&[("a", "a\n"), ("b", "b\n"), ("file", "")]);
     let before = folder.listing();
     for last in [
         "*** Update File: b\n@@\n-nothing like this\n",
@@ -114,7 +114,7 @@ fn one_file_that_does_not_fit_keeps_all_as_they_are() {
 
 #[test]
 fn several_kinds_in_one_patch() {
-    let folder = Folder::new(&[("a", "a\n"), ("b", "b\n"), ("d/e", "e\n")]);
+    let folder = Folder::with(&[("a", "a\n"), ("b", "b\n"), ("d/e", "e\n")]);
     let mode =
         |name: &str| fs::metadata(folder.path().join(name)).expect("there").permissions().mode() & 0o7777;
     let executable = |name: &str| {
@@ -141,7 +141,7 @@ fn several_kinds_in_one_patch() {
 
 #[test]
 fn a_patch_works_on_what_it_made_itself() {
-    let folder = Folder::new(&[("a", "a\n"), ("b", "b\n")]);
+    let folder = Folder::with(&[("a", "a\n"), ("b", "b\n")]);
     folder
         .apply(
             "*** Add File: n\n+1\n*** Update File: n\n*** Move to: m\n@@\n-1\n+2\n\
@@ -156,7 +156,7 @@ fn a_patch_works_on_what_it_made_itself() {
 
 #[test]
 fn an_added_file_replaces_one_that_is_there() {
-    let folder = Folder::new(&[("a", "old\n")]);
+    let folder = Folder::with(&[("a", "old\n")]);
     let plan = folder.apply("*** Add File: a\n+new\n").expect("it fits");
     assert_eq!(folder.read("a"), "new\n");
     assert_eq!(plan.changes()[0].diff, "@@ -1 +1 @@\n-old\n+new\n", "what is lost is shown");
@@ -164,7 +164,7 @@ fn an_added_file_replaces_one_that_is_there() {
 
 #[test]
 fn a_file_that_changed_after_the_plan_is_not_overwritten() {
-    let folder = Folder::new(&[("a", "a\n"), ("b", "b\n")]);
+    let folder = Folder::with(&[("a", "a\n"), ("b", "b\n")]);
     let body = "*** Update File: a\n@@\n-a\n+A\n*** Update File: b\n@@\n-b\n+B\n*** Add File: c\n+c\n";
     let plan = folder.plan(body).expect("it fits");
     let refused = |change: &dyn Fn(), undo: &dyn Fn()| {
@@ -185,7 +185,7 @@ fn a_file_that_changed_after_the_plan_is_not_overwritten() {
 
 #[test]
 fn files_above_the_limits_are_refused() {
-    let folder = Folder::new(&[]);
+    let folder = Folder::with(&[]);
     let large = "x".repeat(PATCH_FILE_BYTES_MAX);
     let count = PATCH_PLAN_BYTES_MAX / PATCH_FILE_BYTES_MAX;
     let mut body = String::new();

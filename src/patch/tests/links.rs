@@ -19,7 +19,7 @@ fn outside(folder: &Folder, body: &str) -> Vec<String> {
 
 #[test]
 fn escapes_are_seen_through() {
-    let folder = Folder::new(&[("inside/a", "a\n"), ("outside/o", "o\n")]);
+    let folder = Folder::with(&[("inside/a", "a\n"), ("outside/o", "o\n")]);
     link(&folder, "../outside", "inside/folder");
     link(&folder, "../outside/o", "inside/file");
     link(&folder, "../outside/new", "inside/nowhere");
@@ -48,7 +48,7 @@ fn escapes_are_seen_through() {
 
 #[test]
 fn a_root_may_be_a_link_itself() {
-    let folder = Folder::new(&[("real/a", "a\n")]);
+    let folder = Folder::with(&[("real/a", "a\n")]);
     link(&folder, "real", "root");
     let root = folder.path().join("root");
     let patch = Patch::parse(&patch("*** Update File: a\n@@\n-a\n+b\n")).expect("a patch");
@@ -60,7 +60,7 @@ fn a_root_may_be_a_link_itself() {
 
 #[test]
 fn links_are_written_through_and_deleted_themselves() {
-    let folder = Folder::new(&[("a", "a\n"), ("b", "b\n")]);
+    let folder = Folder::with(&[("a", "a\n"), ("b", "b\n")]);
     link(&folder, "a", "to-a");
     link(&folder, "b", "to-b");
     let plan = folder.apply("*** Update File: to-a\n@@\n-a\n+A\n*** Delete File: to-b\n").expect("it fits");
@@ -78,7 +78,7 @@ fn links_are_written_through_and_deleted_themselves() {
 
 #[test]
 fn a_folder_that_becomes_a_link_after_the_plan_leads_nowhere() {
-    let folder = Folder::new(&[("inside/sub/a", "a\n"), ("outside/a", "a\n")]);
+    let folder = Folder::with(&[("inside/sub/a", "a\n"), ("outside/a", "a\n")]);
     let plan = folder.plan("*** Update File: inside/sub/a\n@@\n-a\n+b\n").expect("it fits");
     fs::rename(folder.path().join("inside/sub"), folder.path().join("inside/away")).expect("renamed");
     link(&folder, "../outside", "inside/sub");
@@ -89,7 +89,7 @@ fn a_folder_that_becomes_a_link_after_the_plan_leads_nowhere() {
 
 #[test]
 fn circles_are_an_error() {
-    let folder = Folder::new(&[]);
+    let folder = Folder::with(&[]);
     link(&folder, "b", "a");
     link(&folder, "a", "b");
     let error = folder.plan("*** Add File: a\n+x\n").expect_err("a circle").to_string();

@@ -11,44 +11,30 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::*;
-
-/// A folder that is gone with its owner.
-pub(super) struct Folder(PathBuf);
+pub(super) use crate::scratch::Folder;
 
 impl Folder {
-    pub(super) fn new(files: &[(&str, &str)]) -> Folder {
-        let temporary = std::env::temp_dir().canonicalize().expect("a temporary folder");
-        let path = temporary.join(format!("app-server-patch-{}", uuid::Uuid::new_v4()));
-        fs::create_dir(&path).expect("a temporary folder can be made");
-        let folder = Folder(path);
+    /// A folder with these files in it.
+    pub(super) fn with(files: &[(&str, &str)]) -> Self {
+        let folder = Self::new();
         for (name, content) in files {
             folder.write(name, content);
         }
         folder
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.0
-    }
-
-    pub(super) fn write(&self, name: &str, content: &str) {
-        let path = self.0.join(name);
-        fs::create_dir_all(path.parent().expect("below the folder")).expect("a folder can be made");
-        fs::write(path, content).expect("a file can be written");
-    }
-
     pub(super) fn read(&self, name: &str) -> String {
-        fs::read_to_string(self.0.join(name)).expect("a file of text")
+        fs::read_to_string(self.at(name)).expect("a file of text")
     }
 
     /// Everything below it, so that nothing that is left behind goes unseen. Folders end with a slash.
     pub(super) fn listing(&self) -> BTreeMap<String, Vec<u8>> {
         let mut listing = BTreeMap::new();
-        let mut open = vec![self.0.clone()];
+        let mut open = vec![self.path().to_owned()];
         while let Some(folder) = open.pop() {
             for entry in fs::read_dir(folder).expect("a folder").flatten() {
                 let path = entry.path();
-                let name = path.strip_prefix(&self.0).expect("below it").display().to_string();
+                let name = path.strip_prefix(self.path()).expect("below it").display().to_string();
                 let kind = entry.file_type().expect("a kind");
                 if kind.is_dir() {
                     listing.insert(name + "/", Vec::new());
@@ -72,12 +58,6 @@ impl Folder {
         let plan = self.plan(body)?;
         plan.apply()?;
         Ok(plan)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 

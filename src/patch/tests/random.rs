@@ -152,7 +152,7 @@ fn a_patch_made_of_random_edits_gives_the_edited_file() {
         // A last line that is empty and has no end would be no line.
         let is_plain_end = |lines: &[String]| lines.last().is_some_and(|line| !line.is_empty());
         let has_final = !(random.once_in(/*times*/ 3) && is_plain_end(&old) && is_plain_end(&new));
-        let folder = Folder::new(&[("f", &joined(&old, end, has_final))]);
+        let folder = Folder::with(&[("f", &joined(&old, end, has_final))]);
         if old == new {
             continue;
         }
@@ -184,7 +184,7 @@ fn a_broken_patch_changes_no_file() {
         let names = ["a", "b", "c/d"];
         let files: Vec<String> = texts.iter().map(|lines| joined(lines, "\n", /*has_final*/ true)).collect();
         let files: Vec<(&str, &str)> = names.into_iter().zip(files.iter().map(String::as_str)).collect();
-        let folder = Folder::new(&files);
+        let folder = Folder::with(&files);
         let mut body = String::from("*** Add File: new/n\n+x\n");
         for (name, old) in names.iter().zip(&texts) {
             let mut new = old.clone();

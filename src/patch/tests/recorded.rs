@@ -7,7 +7,7 @@ const ZERO: &str = "0000000000000000000000000000000000000000";
 
 #[test]
 fn the_recorded_changes_and_diffs() {
-    let folder = Folder::new(&[("a.txt", "one\nTWO\nthree\n"), ("del.txt", "bye\n")]);
+    let folder = Folder::with(&[("a.txt", "one\nTWO\nthree\n"), ("del.txt", "bye\n")]);
     let plan = folder
         .apply(
             "*** Update File: a.txt\n*** Move to: b.txt\n@@\n-TWO\n+two again\n*** Delete File: del.txt\n\
@@ -48,7 +48,7 @@ fn the_recorded_changes_and_diffs() {
 
 #[test]
 fn a_turns_diff_is_cumulative_and_empty_when_changes_cancel_out() {
-    let folder = Folder::new(&[("keep", "1\n2\n3\n")]);
+    let folder = Folder::with(&[("keep", "1\n2\n3\n")]);
     let mut diff = TurnDiff::new(folder.path());
     let mut record = |body: &str| diff.record(&folder.apply(body).expect("it fits")).to_owned();
     let added = |id: &str, line: &str| {
@@ -73,7 +73,7 @@ fn a_turns_diff_is_cumulative_and_empty_when_changes_cancel_out() {
 
 #[test]
 fn moves_over_several_patches_are_one_move() {
-    let folder = Folder::new(&[("a", "1\n2\n3\n")]);
+    let folder = Folder::with(&[("a", "1\n2\n3\n")]);
     let mut diff = TurnDiff::new(folder.path());
     for body in [
         "*** Update File: a\n*** Move to: b\n@@\n-2\n+two\n",
@@ -90,7 +90,7 @@ fn moves_over_several_patches_are_one_move() {
 
 #[test]
 fn odd_contents_and_paths() {
-    let folder = Folder::new(&[("in/here", "x"), ("q\"uote", "x\n"), ("out", "x\n")]);
+    let folder = Folder::with(&[("in/here", "x"), ("q\"uote", "x\n"), ("out", "x\n")]);
     fs::write(folder.path().join("in/binary"), b"\0").expect("written");
     let cwd = folder.path().join("in");
     let quoted = folder.path().join("q\"uote").display().to_string();
@@ -116,7 +116,7 @@ fn odd_contents_and_paths() {
 #[test]
 fn what_is_too_much_to_keep_is_named_without_lines() {
     let large = "x\n".repeat(500);
-    let folder = Folder::new(&[("large", &large), ("small", "1\n")]);
+    let folder = Folder::with(&[("large", &large), ("small", "1\n")]);
     let mut diff = TurnDiff::bounded(folder.path(), /*bytes_max*/ 600);
     let mut record = |body: &str| diff.record(&folder.apply(body).expect("it fits")).to_owned();
     let first = record("*** Update File: small\n@@\n-1\n+2\n");

@@ -11,27 +11,7 @@ mod writing;
 use std::path::{Path, PathBuf};
 
 use super::*;
-
-/// A folder that is gone with its owner.
-pub(super) struct Folder(PathBuf);
-
-impl Folder {
-    pub(super) fn new() -> Self {
-        let path = std::env::temp_dir().join(format!("app-server-store-{}", uuid::Uuid::new_v4()));
-        std::fs::create_dir(&path).expect("a temporary folder can be made");
-        Self(path)
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
+pub(super) use crate::scratch::Folder;
 
 pub(super) fn memory() -> Database {
     Database::open_in_memory().expect("a database in memory opens")
