@@ -219,10 +219,7 @@ fn a_service_that_hangs_or_breaks_costs_its_own_calls_only() {
     // It is told that nobody waits for the first call.
     let mut calls = with_method(mock.seen(), "tools/call").into_iter();
     let hung = calls.find(|seen| seen.body["params"]["name"] == "hang").expect("the call");
-    while with_method(mock.seen(), "notifications/cancelled").is_empty() {
-        mock.wait_for_requests(mock.seen().len() + 1);
-    }
-    let cancelled = with_method(mock.seen(), "notifications/cancelled");
+    let cancelled = mock.wait_for_method(/*count*/ 1, "notifications/cancelled");
     assert_eq!(cancelled[0].body["params"]["requestId"], hung.body["id"]);
 }
 
@@ -266,11 +263,8 @@ fn in_a_turn_progress_is_shown_and_questions_are_answered_by_the_client() {
     let answer = json!({ "action": "accept", "content": { "name": "Bob" }, "_meta": null });
     client.send_raw(&json!({ "id": question["id"], "result": answer }).to_string());
     client.next_notification("serverRequest/resolved");
-    let said = || mock.seen().into_iter().filter(|seen| seen.body.get("result").is_some());
-    while said().count() < 2 {
-        mock.wait_for_requests(mock.seen().len() + 1);
-    }
-    let said: Vec<Value> = said().map(|seen| seen.body).collect();
+    let said = mock.wait_for_fitting(/*count*/ 2, |seen| seen.body.get("result").is_some());
+    let said: Vec<Value> = said.into_iter().map(|seen| seen.body).collect();
     let answer = json!({ "action": "accept", "content": { "name": "Bob" } });
     assert_eq!((&said[0]["id"], &said[0]["result"]), (&json!("p"), &json!({})));
     assert_eq!((&said[1]["id"], &said[1]["result"]), (&json!("q"), &answer));
@@ -287,9 +281,7 @@ fn an_interrupted_call_ends_at_once_and_the_service_is_told() {
     mock.wait_for_gates(/*count*/ 1);
     client.ok("turn/interrupt", json!({ "threadId": thread, "turnId": turn }));
     assert_eq!(client.turn_end(&turn)["status"], "interrupted");
-    while with_method(mock.seen(), "notifications/cancelled").is_empty() {
-        mock.wait_for_requests(mock.seen().len() + 1);
-    }
+    mock.wait_for_method(/*count*/ 1, "notifications/cancelled");
     assert!(ask(&mut client, &thread, "body").is_ok());
 }
 

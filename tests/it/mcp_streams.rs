@@ -137,21 +137,26 @@ fn a_server_that_does_not_listen_is_told_a_bounded_number_of_things() {
     });
     let (server, mut client, thread) = with(&mock, "tool_timeout_sec = 0.3");
     let params = json!({ "threadId": thread, "server": "web", "tool": "t", "arguments": {} });
-    let calls: Vec<Value> = (0..CALLS).map(|_| client.send("mcpServer/tool/call", params.clone())).collect();
-    for call in &calls {
-        assert!(text(&client.answer(call).expect_err("nobody answers")["message"]).contains("no answer to"));
-    }
-    // One is on its way, and so many wait.
+    let mut fail = |count: usize| {
+        let calls: Vec<Value> =
+            (0..count).map(|_| client.send("mcpServer/tool/call", params.clone())).collect();
+        for call in &calls {
+            let error = client.answer(call).expect_err("nobody answers");
+            assert!(text(&error["message"]).contains("no answer to"), "{error}");
+        }
+    };
+    // The first is on its way, and does not arrive; so many of the others wait.
+    fail(1);
+    mock.wait_for_method(/*count*/ 1, "notifications/cancelled");
+    fail(CALLS);
     let most = 1 + MCP_TELLS;
     for _ in 0..CALLS {
         mock.open_gate();
     }
-    let told = || mock.seen().iter().filter(|seen| seen.body["method"] == "notifications/cancelled").count();
-    while told() < most {
-        mock.wait_for_requests(mock.seen().len() + 1);
-    }
+    mock.wait_for_method(most, "notifications/cancelled");
     server.stop();
-    assert_eq!(told(), most, "of {CALLS}");
+    let told = mock.seen().iter().filter(|seen| seen.body["method"] == "notifications/cancelled").count();
+    assert_eq!(told, most, "of {}", 1 + CALLS);
 }
 
 #[test]

@@ -167,6 +167,19 @@ impl MockModel {
         self.wait("requests", |state| (state.seen.len() >= count).then(|| state.seen.clone()))
     }
 
+    /// Waits until this many requests that fit have come.
+    pub(crate) fn wait_for_fitting(&self, count: usize, fits: impl Fn(&Seen) -> bool) -> Vec<Seen> {
+        self.wait("fitting requests", |state| {
+            let fitting: Vec<Seen> = state.seen.iter().filter(|seen| fits(seen)).cloned().collect();
+            (fitting.len() >= count).then_some(fitting)
+        })
+    }
+
+    /// Waits until this many requests call this method of JSON-RPC.
+    pub(crate) fn wait_for_method(&self, count: usize, method: &str) -> Vec<Seen> {
+        self.wait_for_fitting(count, |seen| seen.body["method"] == method)
+    }
+
     /// Waits until the number of open connections is this.
     pub(crate) fn wait_for_open_connections(&self, count: usize) {
         self.wait("open connections", |state| (state.open == count).then_some(()));
