@@ -7,12 +7,15 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::output::{Decoder, HeadTail, Live};
 use super::session::{Exit, Phase, Shared};
-use crate::exec::{Ending, OutputSink, SinkWaker, Stream};
+use crate::agent::teller::Teller;
+use crate::exec::{Ending, OutputSink, SinkWaker, StdinError, Stream};
 use crate::limits;
-use crate::proto::{CommandExecutionItem, CommandExecutionOutputDelta, CommandExecutionStatus, ItemBody};
+use crate::proto::{
+    CommandExecutionItem, CommandExecutionOutputDelta, CommandExecutionStatus, ItemBody, TerminalInteraction,
+};
 use crate::sync::lock;
 
-/// What the command said and nobody has looked at yet.
+/// What the command said, and was told, and nobody has looked at yet.
 pub(super) struct Feed {
     queue: Arc<Mutex<Queue>>,
     bell: Receiver<()>,
@@ -24,10 +27,34 @@ pub(super) struct FeedSink {
     ring: Sender<()>,
 }
 
-#[derive(Default)]
+/// What somebody has typed goes here once the command has it: so it is told before what the command says to
+/// it, and before its end.
+#[derive(Debug)]
+pub(super) struct Typist {
+    queue: Arc<Mutex<Queue>>,
+    ring: Sender<()>,
+}
+
+/// Input that the command has.
+#[derive(Debug)]
+pub(super) struct Typed {
+    /// Of the turn that typed.
+    pub(super) teller: Arc<Teller>,
+    pub(super) text: String,
+    /// Who waits until it is told.
+    pub(super) done: Sender<Result<(), StdinError>>,
+}
+
+#[derive(Debug)]
+enum Said {
+    Output(Stream, Vec<u8>),
+    Input(Typed),
+}
+
+#[derive(Debug, Default)]
 struct Queue {
     started: Option<SinkWaker>,
-    said: Vec<(Stream, Vec<u8>)>,
+    said: Vec<Said>,
     bytes: usize,
     ended: Option<Ending>,
 }
@@ -41,9 +68,24 @@ impl Feed {
 }
 
 impl FeedSink {
+    pub(super) fn typist(&self) -> Arc<Typist> {
+        Arc::new(Typist { queue: Arc::clone(&self.queue), ring: self.ring.clone() })
+    }
+
     fn ring(&self) {
-        // A full slot means that the bell rings already.
-        let _ = self.ring.try_send(());
+        ring(&self.ring);
+    }
+}
+
+fn ring(bell: &Sender<()>) {
+    // A full slot means that the bell rings already.
+    let _ = bell.try_send(());
+}
+
+impl Typist {
+    pub(super) fn typed(&self, typed: Typed) {
+        lock(&self.queue).said.push(Said::Input(typed));
+        ring(&self.ring);
     }
 }
 
@@ -61,9 +103,9 @@ impl OutputSink for FeedSink {
         {
             let mut queue = lock(&self.queue);
             queue.bytes += bytes.len();
-            match queue.said.last_mut().filter(|(last, _)| *last == stream) {
-                Some((_, said)) => said.extend_from_slice(bytes),
-                None => queue.said.push((stream, bytes.to_vec())),
+            match queue.said.last_mut() {
+                Some(Said::Output(last, said)) if *last == stream => said.extend_from_slice(bytes),
+                _ => queue.said.push(Said::Output(stream, bytes.to_vec())),
             }
         }
         self.ring();
@@ -104,8 +146,11 @@ pub(super) fn run(feed: &Feed, shared: &Shared) {
         if let Some(waker) = waker.as_ref().filter(|_| bytes > 0) {
             waker.wake();
         }
-        for (stream, bytes) in said {
-            pump.say(stream, &bytes);
+        for said in said {
+            match said {
+                Said::Output(stream, bytes) => pump.say(stream, &bytes),
+                Said::Input(typed) => pump.typed(&typed),
+            }
         }
         match ended {
             None => {}
@@ -131,6 +176,19 @@ impl Pump<'_> {
         let decoder = &mut self.decoders[usize::from(stream == Stream::Stderr)];
         let text = decoder.push(bytes);
         self.tell(text);
+    }
+
+    fn typed(&self, Typed { teller, text, done }: &Typed) {
+        let item = &self.shared.item;
+        let _ = teller.notify(&TerminalInteraction {
+            thread_id: teller.thread(),
+            turn_id: teller.turn(),
+            item_id: &item.id,
+            process_id: item.process_id.as_deref().unwrap_or_default(),
+            stdin: text,
+        });
+        // Nobody waits any more if it took the command too long to take it.
+        let _ = done.try_send(Ok(()));
     }
 
     fn tell(&mut self, text: String) {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use crossbeam_channel::{Sender, bounded};
 
 use super::output::HeadTail;
-use super::pump::{self, Feed};
+use super::pump::{self, Feed, Typed, Typist};
 use super::{BackgroundTerminal, NewCommand};
 use crate::agent::teller::Teller;
 use crate::clock::{Clock, Monotonic};
@@ -46,6 +46,7 @@ pub(crate) struct Session {
     id: i64,
     // Dropped in this order: the kill comes before the wait.
     running: Mutex<Option<Running>>,
+    typist: Arc<Typist>,
     shared: Arc<Shared>,
     pump: Mutex<Option<Worker>>,
 }
@@ -119,9 +120,11 @@ impl Session {
             move || pump::run(&feed, &shared)
         })
         .map_err(|error| StartFailure::NoWorker(error.to_string()))?;
-        // If it is refused, the sink is dropped, and the pump ends without a word.
+        // If it is refused, these two are dropped, and the pump ends without a word.
+        let typist = sink.typist();
         let running = spawner.start(spec, Box::new(sink))?;
-        Ok(Arc::new(Self { id, running: Mutex::new(Some(running)), shared, pump: Mutex::new(Some(pump)) }))
+        let (running, pump) = (Mutex::new(Some(running)), Mutex::new(Some(pump)));
+        Ok(Arc::new(Self { id, running, typist, shared, pump }))
     }
 
     pub(crate) fn id(&self) -> i64 {
@@ -130,11 +133,6 @@ impl Session {
 
     pub(super) fn turn_id(&self) -> &str {
         self.shared.teller.turn()
-    }
-
-    /// The item that shows it.
-    pub(crate) fn item(&self) -> &CommandExecutionItem {
-        &self.shared.item
     }
 
     pub(super) fn has_ended(&self) -> bool {
@@ -218,19 +216,31 @@ impl Session {
         Heard { exit, text, bytes: unread.bytes(), cut_lines: cut.then(|| unread.lines()) }
     }
 
-    /// Types into the command; waits until it was taken, but not beyond `deadline`.
+    /// Types into the command, for the turn of `teller`; waits until it was taken and is told, but not beyond
+    /// `deadline`.
     ///
     /// # Errors
     /// Why it cannot be.
-    pub(crate) fn write(&self, text: &str, clock: &Clock, deadline: Monotonic) -> Result<(), StdinError> {
-        let (told, outcome) = bounded(1);
+    pub(crate) fn write(
+        &self,
+        text: &str,
+        teller: &Arc<Teller>,
+        clock: &Clock,
+        deadline: Monotonic,
+    ) -> Result<(), StdinError> {
+        let (done, outcome) = bounded(1);
         match &*lock(&self.running) {
             None => return Err(StdinError::Ended),
             Some(running) => {
-                let done = Written::to(move |outcome| {
-                    let _ = told.try_send(outcome);
+                let typist = Arc::clone(&self.typist);
+                let typed = Typed { teller: Arc::clone(teller), text: text.to_owned(), done };
+                let written = Written::to(move |outcome| match outcome {
+                    Ok(()) => typist.typed(typed),
+                    Err(error) => {
+                        let _ = typed.done.try_send(Err(error));
+                    }
                 });
-                running.write_stdin(text.as_bytes().to_vec(), /*close*/ false, done);
+                running.write_stdin(text.as_bytes().to_vec(), /*close*/ false, written);
             }
         }
         match clock.recv_deadline(&outcome, Some(deadline)) {

@@ -154,6 +154,36 @@ fn a_terminal_can_be_typed_into() {
 }
 
 #[test]
+fn what_is_typed_is_told_before_the_end_that_it_brings() {
+    const COMMANDS: usize = 8;
+    let bench = real();
+    let cat = json!({ "cmd": "cat", "tty": true, "yield_time_ms": 250 });
+    let start = (0..COMMANDS).map(|at| command(&format!("c{at}"), cat.clone()));
+    let end = (1..=COMMANDS).map(|session| {
+        let typed = json!({ "session_id": session, "chars": "\u{4}", "yield_time_ms": 30000 });
+        calls(&format!("w{session}"), "write_stdin", &typed.to_string())
+    });
+    let model = Scripted::new(vec![
+        start.chain([completed()]).collect(),
+        end.chain([completed()]).collect(),
+        says("m", "done"),
+    ]);
+    let mut turn = bench.start(model, "go");
+    assert_eq!(turn.end().status, TurnStatus::Completed);
+    for at in 0..COMMANDS {
+        let place = |method: &str, key: &str| {
+            let id = json!(format!("c{at}"));
+            let fits =
+                |(told, message): &(String, Value)| told == method && message.pointer(key) == Some(&id);
+            turn.told.iter().position(fits).expect("it is told")
+        };
+        let typed = place("item/commandExecution/terminalInteraction", "/params/itemId");
+        let ended = place("item/completed", "/params/item/id");
+        assert!(typed < ended, "c{at}: typed at {typed}, ended at {ended}");
+    }
+}
+
+#[test]
 fn an_interrupt_kills_commands_with_all_that_they_started() {
     let bench = real();
     let (pid, children) = (bench.dir.join("pid"), bench.dir.join("children"));

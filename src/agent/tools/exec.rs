@@ -18,9 +18,7 @@ use crate::limits;
 use crate::model::{ToolCall, ToolSpec};
 use crate::obs::trace::Context;
 use crate::patch::heredoc;
-use crate::proto::{
-    CommandExecutionItem, CommandExecutionSource, CommandExecutionStatus, SandboxPolicy, TerminalInteraction,
-};
+use crate::proto::{CommandExecutionItem, CommandExecutionSource, CommandExecutionStatus, SandboxPolicy};
 
 pub(super) struct ExecCommand;
 pub(super) struct WriteStdin;
@@ -363,21 +361,14 @@ impl Tool for WriteStdin {
         };
         let patience = typed.yield_time_ms.map_or(default, Duration::from_millis).clamp(min, max);
         if !typed.chars.is_empty() {
-            if let Err(error) = session.write(&typed.chars, &context.clock, begun.after(patience)) {
+            let deadline = begun.after(patience);
+            if let Err(error) = session.write(&typed.chars, &context.teller, &context.clock, deadline) {
                 let hint = match error {
                     StdinError::NotPiped => "; start it with tty to type into it",
                     _ => "",
                 };
                 return Ok(ToolOutput::failed(format!("write_stdin failed: {error}{hint}")));
             }
-            let teller = &context.teller;
-            teller.notify(&TerminalInteraction {
-                thread_id: teller.thread(),
-                turn_id: teller.turn(),
-                item_id: &session.item().id,
-                process_id: &session.id().to_string(),
-                stdin: &typed.chars,
-            })?;
         }
         session.wait_ended(&context.clock, &context.cancel, begun.after(patience));
         tell(&session, typed.max_output_tokens, begun, /*confined*/ None, context)
