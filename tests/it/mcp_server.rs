@@ -30,8 +30,7 @@ fn serves() {
         std::process::exit(3);
     }
     writeln!(std::io::stderr(), "the server says something on stderr").expect("it is read");
-    let mut server =
-        TestServer { mode, has_grown: false, waits_for_pong: None, pesters: None, children: Vec::new() };
+    let mut server = TestServer { mode, ..TestServer::default() };
     for line in std::io::stdin().lock().lines() {
         let Ok(line) = line else { break };
         server.take(&serde_json::from_str(&line).expect("JSON"));
@@ -40,9 +39,13 @@ fn serves() {
     std::process::exit(0);
 }
 
+#[derive(Default)]
 struct TestServer {
     mode: String,
     has_grown: bool,
+    hangs: bool,
+    /// It is to end: now, or once it hangs.
+    dies: Option<bool>,
     waits_for_pong: Option<Value>,
     /// The call that asks so much, and what was answered.
     pesters: Option<(Value, Vec<String>)>,
@@ -127,8 +130,14 @@ impl TestServer {
                 let content = json!([{ "type": "text", "text": "it failed" }]);
                 self.say(id, &json!({ "content": content, "isError": true }));
             }
-            Some("hang") => {}
-            Some("die") => std::process::exit(3),
+            Some("hang") => {
+                self.hangs = true;
+                self.die_if_due();
+            }
+            Some("die") => {
+                self.dies = Some(params["arguments"]["once it hangs"] == true);
+                self.die_if_due();
+            }
             Some("spawn") => {
                 let child = Command::new("sleep").arg("1000").spawn().expect("sleep starts");
                 self.text(id, &child.id().to_string());
@@ -179,6 +188,13 @@ impl TestServer {
             _ => Self::write(&json!({
                 "jsonrpc": "2.0", "id": id, "error": { "code": -32602, "message": "no such tool" },
             })),
+        }
+    }
+
+    /// Ends the process, if it was asked to; at once, or when the call that hangs has come.
+    fn die_if_due(&self) {
+        if self.dies.is_some_and(|once_it_hangs| self.hangs || !once_it_hangs) {
+            std::process::exit(3);
         }
     }
 
