@@ -140,6 +140,7 @@ impl Drop for Executor {
 
 impl Workers {
     fn start(shared: &Shared) -> io::Result<Self> {
+        child::see_ends();
         let poller = Poller::new()?;
         let hub = Arc::new(Hub {
             timer: shared.timer.clone(),

@@ -169,6 +169,14 @@ fn default_signals() {
     }
 }
 
+/// Has this process see how its children end. Whoever started it may ignore the signal of that, which an exec
+/// hands down, and then the kernel lets go of a child that has ended before anybody has looked at it. To be
+/// called before the first child is started.
+pub fn see_ends() {
+    // SAFETY: a system call that takes two numbers; there is no handler of ours involved.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+}
+
 /// Marks all descriptors but the standard ones: also those that the server itself was started with. The first
 /// call is missing before Linux 5.11; all that the server opens is marked there anyway.
 fn close_at_exec() {

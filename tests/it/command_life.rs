@@ -340,6 +340,21 @@ fn the_jobs_of_a_shell_on_a_terminal_end_with_it() {
 }
 
 #[test]
+fn commands_end_although_who_started_the_server_ignores_their_end() {
+    let launch = Launch::new(&Home::new()).by(["env", "--ignore-signal=CHLD"]).args(FREE);
+    let mut server = Server::launch(Transport::Stdio, launch);
+    let mut client = server.client();
+    assert!(server.ignores(Signal::CHILD), "it was started so");
+    assert_eq!(client.ok("command/exec", sh("exit 3"))["exitCode"], 3);
+    assert_eq!(
+        client.ok("command/exec", with(sh("exit 4"), json!({ "tty": true, "processId": "t" })))["exitCode"],
+        4
+    );
+    server.assert_nothing_runs();
+    server.stop_or_close(client);
+}
+
+#[test]
 fn five_hundred_at_once_are_all_answered() {
     let mut server = server(Transport::WebSocket);
     let mut client = server.client();

@@ -77,11 +77,16 @@ pub enum ChildEnd {
     Signal(i32),
 }
 
-/// How a child ended, if it has; it stays a zombie, so that its id is not given to another.
+/// How a child ended, if it has; it stays a zombie, so that its id is not given to another. One that is
+/// nobody's any more has ended as well, and nobody knows how: that is told as a kill.
 #[must_use]
 pub fn has_ended(pid: Pid) -> Option<ChildEnd> {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    let status = waitid(WaitId::Pid(pid), options).ok()??;
+    let status = match waitid(WaitId::Pid(pid), options) {
+        Ok(status) => status?,
+        Err(Errno::CHILD) => return Some(ChildEnd::Signal(libc::SIGKILL)),
+        Err(_) => return None,
+    };
     match (status.exit_status(), status.terminating_signal()) {
         (Some(code), _) => Some(ChildEnd::Code(code)),
         (None, Some(signal)) => Some(ChildEnd::Signal(signal)),
@@ -130,7 +135,7 @@ mod tests {
         for pid in [first, second] {
             assert_eq!(has_ended(pid), Some(ChildEnd::Code(0)));
             reap(pid);
-            assert_eq!(has_ended(pid), None);
+            assert_eq!(has_ended(pid), Some(ChildEnd::Signal(libc::SIGKILL)), "nobody waits for it for ever");
         }
         drop(waiter);
     }

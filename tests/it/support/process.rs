@@ -1,5 +1,6 @@
 //! The real binary as a process: started in a home of its own, watched, and never left behind.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::OwnedFd;
@@ -28,17 +29,25 @@ pub(crate) const STACK_BYTES: usize = 512 * 1024;
 #[derive(Debug)]
 pub(crate) struct Launch {
     pub(crate) home: Arc<Home>,
+    /// A program and its arguments.
+    launcher: Vec<String>,
     args: Vec<String>,
     envs: Vec<(String, String)>,
 }
 
 impl Launch {
     pub(crate) fn new(home: &Arc<Home>) -> Self {
-        Self { home: Arc::clone(home), args: Vec::new(), envs: Vec::new() }
+        Self { home: Arc::clone(home), launcher: Vec::new(), args: Vec::new(), envs: Vec::new() }
     }
 
     pub(crate) fn args<'a>(mut self, args: impl IntoIterator<Item = &'a str>) -> Self {
         self.args.extend(args.into_iter().map(str::to_owned));
+        self
+    }
+
+    /// By a program that becomes the binary.
+    pub(crate) fn by<'a>(mut self, launcher: impl IntoIterator<Item = &'a str>) -> Self {
+        self.launcher.extend(launcher.into_iter().map(str::to_owned));
         self
     }
 
@@ -54,8 +63,11 @@ impl Launch {
         let mark = format!("{}-{number}", std::process::id());
         // Another build of it, for tests that measure.
         let other = std::env::var_os("APP_SERVER_IT_BINARY");
-        let mut command = Command::new(other.unwrap_or_else(|| env!("CARGO_BIN_EXE_app-server").into()));
+        let binary = other.unwrap_or_else(|| env!("CARGO_BIN_EXE_app-server").into());
+        let mut words = self.launcher.iter().map(OsString::from).chain([binary]);
+        let mut command = Command::new(words.next().expect("the binary"));
         command
+            .args(words)
             .args(&self.args)
             .env_remove("CODEX_HOME")
             .env_remove("RUST_LOG")
@@ -302,6 +314,14 @@ impl Process {
         self.signal(Signal::KILL);
         self.waits(PATIENCE);
         self.until("end of what it ran", |process| leftovers(&process.mark).is_empty());
+    }
+
+    /// Whether it ignores this signal.
+    pub(crate) fn ignores(&self, signal: Signal) -> bool {
+        let status = fs::read_to_string(self.proc("status")).expect("its status");
+        let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).expect("a set");
+        let ignored = u64::from_str_radix(ignored.trim(), 16).expect("a number");
+        ignored & 1 << (signal.as_raw() - 1) != 0
     }
 
     /// Bytes of memory that it occupies.
