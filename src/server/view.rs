@@ -144,6 +144,8 @@ fn item(record: &ItemRecord) -> Result<ThreadItem, StoreError> {
 pub(super) struct EncodedTurns {
     array: LongArray,
     last: Option<String>,
+    /// The one before the last.
+    before: Option<String>,
 }
 
 impl EncodedTurns {
@@ -162,16 +164,22 @@ impl EncodedTurns {
         self.array.push(turn).map_err(|error| {
             StoreError::Corrupt(format!("the turn {} cannot be encoded: {error}", turn.id))
         })?;
-        self.last = Some(turn.id.clone());
+        self.before = self.last.replace(turn.id.clone());
         Ok(())
     }
 
     /// Adds the turn that runs now, in place of what the store had of it.
     pub(super) fn show_running(&mut self, running: &Turn) -> Result<(), StoreError> {
-        if self.last.as_ref() == Some(&running.id) {
-            self.array.pop();
-        }
+        self.leave_out(&running.id);
         self.push(running)
+    }
+
+    /// Takes the last turn out if it has this id. Only once: the one before it cannot be taken out.
+    pub(super) fn leave_out(&mut self, id: &str) {
+        if self.last() == Some(id) {
+            self.array.pop();
+            self.last = self.before.take();
+        }
     }
 
     /// The last turn's id.
@@ -308,5 +316,26 @@ pub(super) fn history_mode_text(mode: ThreadHistoryMode) -> &'static str {
     match mode {
         ThreadHistoryMode::Legacy => "legacy",
         ThreadHistoryMode::Paginated => "paginated",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_last_turn_is_left_out_and_the_one_before_is_the_last_then() {
+        let stored = |id: &str, state| {
+            let (error, started_at_ms, completed_at_ms, ordinal) = (None, Some(1), None, 1);
+            let record =
+                TurnRecord { id: id.to_owned(), state, error, started_at_ms, completed_at_ms, ordinal };
+            (record, Vec::new())
+        };
+        let turns = vec![stored("a", TurnState::Completed), stored("b", TurnState::InProgress)];
+        let mut encoded = EncodedTurns::new(turns).expect("they are encoded");
+        encoded.leave_out("a");
+        assert_eq!(encoded.last(), Some("b"));
+        encoded.leave_out("b");
+        assert_eq!(encoded.last(), Some("a"));
     }
 }

@@ -31,6 +31,7 @@ mod mcp;
 mod mcp_http;
 mod mcp_server;
 mod mcp_streams;
+mod meeting;
 mod methods_table;
 mod model_http;
 mod model_network;

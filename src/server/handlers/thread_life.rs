@@ -330,12 +330,17 @@ fn finish_resume(
     let Some(thread) = processor.threads.get(id) else { return };
     // The snapshot and the subscription are made in one step of the processor: no event is missed or doubled.
     // The running turn is shown from the processor's own books, the others from the store.
-    if let Some(running) = view::running_turn(thread)
-        && let Err(error) = stored.turns.show_running(&running)
-    {
-        return reply.refuse(store_refusal(&error));
-    }
     let running = thread.running_turn();
+    match (view::running_turn(thread), &running) {
+        (Some(turn), _) => {
+            if let Err(error) = stored.turns.show_running(&turn) {
+                return reply.refuse(store_refusal(&error));
+            }
+        }
+        // It is in the store, and that it has started is told after this answer.
+        (None, Some(starting)) => stored.turns.leave_out(starting),
+        (None, None) => {}
+    }
     let mut answer = view::resumed(view::loaded(thread), &thread.settings, &thread.ground);
     answer.turns_backwards_cursor = stored.cursors.turns;
     answer.items_backwards_cursor = stored.cursors.items;
