@@ -1,13 +1,19 @@
 //! What happens when two things meet: a resume and a start, a resume and an unload, two who change the same.
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::json;
 
 use crate::support::Transport;
 use crate::support::client::{Client, column, said, text};
 use crate::support::home::Home;
+use crate::support::inside::Inside;
 use crate::support::server::Server;
+
+const HALF_AN_HOUR: Duration = Duration::from_secs(30 * 60);
+/// The wheel may fire one tick late, never early.
+const TICK: Duration = Duration::from_millis(10);
 
 /// Keeps the store from writing until it is committed.
 fn hold_store(database: &Path) -> rusqlite::Connection {
@@ -54,4 +60,29 @@ fn a_turn_that_is_about_to_start_is_not_shown_as_interrupted() {
         assert_eq!(shown, ["completed", "inProgress"]);
     }
     assert_eq!(late.turn_end(&turn)["status"], "completed");
+}
+
+#[test]
+fn a_thread_that_is_unloaded_while_it_is_joined_is_loaded_with_all_that_belongs_to_it() {
+    let inside = Inside::start(&[]);
+    let (mut owner, mut late) = (inside.connect(), inside.connect());
+    let thread = owner.start_thread(json!({}));
+    let goal = json!({ "threadId": thread, "objective": "rest", "status": "paused" });
+    owner.ask("thread/goal/set", goal).expect("it is set");
+    owner.ask("thread/unsubscribe", json!({ "threadId": thread })).expect("it listens");
+    let held = hold_store(&inside.database());
+    let resumed = late.begin("thread/resume", json!({ "threadId": thread }));
+    // An answered question: the store has it.
+    late.ask("account/read", json!({})).expect("it answers");
+    inside.advance(HALF_AN_HOUR + TICK);
+    owner.hear("thread/closed", &thread);
+    held.execute_batch("COMMIT").expect("it ends");
+    let resumed = late.answer_to(resumed).expect("it is stored");
+    assert_eq!(resumed["thread"]["status"]["type"], "idle");
+    let shown = late.ask("thread/goal/get", json!({ "threadId": thread })).expect("it answers");
+    assert_eq!(shown["goal"]["objective"], "rest", "what it is to do is known");
+    let sql = "SELECT owner IS NOT NULL FROM threads WHERE id = ?1";
+    let is_owned: bool = held.query_row(sql, [&thread], |row| row.get(0)).expect("it is there");
+    assert!(is_owned, "no other process may write to it");
+    late.run_turn(&thread, "hello");
 }

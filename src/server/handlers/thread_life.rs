@@ -179,6 +179,10 @@ fn resume_on(
         reply,
         move |database| Ok(work(database)),
         move |processor, reply, read| match read {
+            // It was unloaded meanwhile, and has to be loaded with all that this takes.
+            Ok(_) if is_loaded && processor.threads.get(id).is_none() => {
+                resume(processor, caller, params, reply);
+            }
             Ok((record, stored)) => {
                 let ground = ground.unwrap_or_else(|| Ground::usual(&processor.facts));
                 finish_resume(processor, caller, id, record, stored, (overrides, ground), reply);

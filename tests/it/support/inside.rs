@@ -240,18 +240,30 @@ impl Peer {
 
     /// Sends a request and waits for its answer.
     pub(crate) fn ask(&mut self, method: &str, params: Value) -> Result<Value, Value> {
+        let id = self.begin(method, params);
+        self.answer_to(id)
+    }
+
+    /// Sends a request, whose answer is for later.
+    pub(crate) fn begin(&mut self, method: &str, params: Value) -> i64 {
         self.next_id += 1;
-        let id = self.next_id;
-        self.send(&json!({ "id": id, "method": method, "params": params }));
-        loop {
-            let mut message = self.next_message(method);
-            if message["id"] == id && message["method"].is_null() {
-                return match message.get_mut("result") {
-                    Some(result) => Ok(result.take()),
-                    None => Err(message["error"].take()),
-                };
+        self.send(&json!({ "id": self.next_id, "method": method, "params": params }));
+        self.next_id
+    }
+
+    /// The answer to a request that was sent.
+    pub(crate) fn answer_to(&mut self, id: i64) -> Result<Value, Value> {
+        let is_it = |message: &Value| message["id"] == id && message["method"].is_null();
+        let mut message = loop {
+            if let Some(at) = self.heard.iter().position(is_it) {
+                break self.heard.remove(at);
             }
+            let message = self.next_message(&format!("the answer to {id}"));
             self.heard.push(message);
+        };
+        match message.get_mut("result") {
+            Some(result) => Ok(result.take()),
+            None => Err(message["error"].take()),
         }
     }
 
