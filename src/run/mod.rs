@@ -72,11 +72,15 @@ fn reach(url: &str, token_env: Option<&str>, flags: &config::Flags) -> Result<Pr
 
 /// Writes to stdout what the user asked for; a reader that has had enough is no failure.
 fn print(text: &str) -> Result<Exit, StartError> {
+    tell(text).map(|_| Exit::Done)
+}
+
+/// Writes to stdout. False if the reader has had enough.
+fn tell(text: &str) -> Result<bool, StartError> {
     use std::io::Write;
     match std::io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(StartError::io("cannot write to stdout", error))
-        }
-        _ => Ok(Exit::Done),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(StartError::io("cannot write to stdout", error)),
     }
 }

@@ -1,7 +1,7 @@
 //! `app-server status URL`: what a running server says of itself, as a small table for people.
 //!
 //! A client like any other: it asks `server/diagnostics`. With `--watch` it asks again each second on the
-//! same connection, until Ctrl-C or the end of the server. Runs on the main worker alone.
+//! same connection, until Ctrl-C, the end of the server or that of its reader. Runs on the main worker alone.
 
 use std::fmt::Write as _;
 use std::io::{ErrorKind, IsTerminal as _};
@@ -12,7 +12,7 @@ use tungstenite::protocol::WebSocket;
 use tungstenite::{Error, Message};
 
 use super::proxy::{Io, shake_hands};
-use super::{print, reach};
+use super::{reach, tell};
 use crate::cli::StatusArgs;
 use crate::clock::Clock;
 use crate::error::{Exit, StartError};
@@ -36,8 +36,8 @@ pub(super) fn status(args: &StatusArgs) -> Result<Exit, StartError> {
         let said = asker.ask("server/diagnostics", &json!({}))?;
         let before = if args.watch && is_terminal { CLEAR } else { "" };
         let after = if args.watch && !is_terminal { "\n" } else { "" };
-        print(&format!("{before}{}{after}", table(&args.url, &said)))?;
-        if !args.watch {
+        let is_read = tell(&format!("{before}{}{after}", table(&args.url, &said)))?;
+        if !is_read || !args.watch {
             return Ok(Exit::Done);
         }
         asker.listen(limits::STATUS_INTERVAL)?;

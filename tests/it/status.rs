@@ -94,3 +94,17 @@ fn it_is_watched_over_a_unix_socket_until_it_ends_or_one_has_enough() {
     assert_eq!(watching.exits_within(PATIENCE).code(), Some(1));
     assert!(watching.stderr_at_end().contains("the server has ended"), "{}", watching.said());
 }
+
+#[test]
+fn who_watches_ends_with_the_reader_of_its_output() {
+    let server = Server::start(Transport::WebSocket);
+    let mut process = Launch::new(&Home::new()).args(["status", &url(&server), "--watch"]).start();
+    let mut stdout = BufReader::new(process.stdout.take().expect("a pipe"));
+    let mut line = String::new();
+    stdout.read_line(&mut line).expect("a table");
+    assert!(line.starts_with("app-server "), "{line}");
+    // As `head` does when it has its lines.
+    drop(stdout);
+    assert_eq!(process.exits_within(PATIENCE).code(), Some(0), "it is no failure");
+    server.stop();
+}
