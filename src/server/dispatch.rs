@@ -5,8 +5,10 @@
 //! happened. `files` decodes, works and answers on a file worker, `shared` beside other work of its client,
 //! `bulky` with a large answer, or `alone`.
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+
+use serde::Serialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::handlers::{
     account, catalog, command_exec, config_file, diagnostics, features, fs, initialize, mcp, process, search,
@@ -304,21 +306,14 @@ fn refuse_experimental(method: &str, params: &str) -> Result<(), RpcError> {
     if fields.peek().is_none() {
         return Ok(());
     }
-    let Ok(sent) = serde_json::from_str::<std::collections::HashMap<String, Present>>(params) else {
+    // What is sent is only looked for: no value is taken apart a second time.
+    let Ok(sent) = serde_json::from_str::<HashMap<String, Option<IgnoredAny>>>(params) else {
         return Ok(());
     };
-    match fields.find(|field| matches!(sent.get(*field), Some(Present::Value(_)))) {
+    match fields.find(|field| matches!(sent.get(*field), Some(Some(_)))) {
         Some(field) => Err(refusal(&format!("{method}.{field}"))),
         None => Ok(()),
     }
-}
-
-/// Whether a field was sent with something in it.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Present {
-    Null(()),
-    Value(serde::de::IgnoredAny),
 }
 
 /// What a client is told when the store refuses.

@@ -85,3 +85,16 @@ fn capabilities_belong_to_the_connection() {
     plain.settle();
     assert!(plain.heard().is_empty(), "{:?}", plain.heard());
 }
+
+#[test]
+fn an_experimental_field_is_seen_beside_a_number_that_is_too_large() {
+    let mut server = Server::start(Transport::Stdio);
+    let mut client = server.connect();
+    client.initialize_with(json!({}));
+    client.expect_answer_to("raw", "thread/start");
+    let params = r#"{ "unknown": 1e999, "historyMode": "paginated" }"#;
+    let line = format!("{{ \"id\": \"raw\", \"method\": \"thread/start\", \"params\": {params} }}\n");
+    client.send_bytes(line.as_bytes());
+    let refused = client.answer(&json!("raw")).expect_err("it is experimental");
+    assert_eq!(refused["message"], "thread/start.historyMode requires experimentalApi capability");
+}
