@@ -236,7 +236,10 @@ impl Processor {
                 reply.send(Ok(answer));
                 processor.adopt(&current);
                 for (id, ground) in grounds {
-                    if let Some(thread) = processor.threads.get_mut(id) {
+                    // A change that is older than another may have taken longer.
+                    if let Some(thread) = processor.threads.get_mut(id)
+                        && thread.ground.current.generation <= ground.current.generation
+                    {
                         thread.ground = ground;
                     }
                 }

@@ -1,15 +1,19 @@
 //! What happens when two things meet: a resume and a start, a resume and an unload, two who change the same.
 
-use std::path::Path;
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde_json::json;
+use app_server::clock::Clock;
+use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
+use serde_json::{Value, json};
 
-use crate::support::Transport;
 use crate::support::client::{Client, column, said, text};
 use crate::support::home::Home;
-use crate::support::inside::Inside;
+use crate::support::inside::{Inside, Peer};
 use crate::support::server::Server;
+use crate::support::{PATIENCE, Transport};
 
 const HALF_AN_HOUR: Duration = Duration::from_secs(30 * 60);
 /// The wheel may fire one tick late, never early.
@@ -85,4 +89,59 @@ fn a_thread_that_is_unloaded_while_it_is_joined_is_loaded_with_all_that_belongs_
     let is_owned: bool = held.query_row(sql, [&thread], |row| row.get(0)).expect("it is there");
     assert!(is_owned, "no other process may write to it");
     late.run_turn(&thread, "hello");
+}
+
+/// A pipe in place of a project's file: who reads it waits for who writes.
+fn pipe_in(cwd: &Path) -> PathBuf {
+    let pipe = cwd.join(".codex/config.toml");
+    fs::create_dir_all(cwd.join(".codex")).expect("a folder");
+    mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, /*dev*/ 0).expect("a pipe");
+    pipe
+}
+
+/// Waits until somebody reads the pipe, and takes it away. Who reads goes on when what is given back is
+/// dropped; nobody else is held up.
+fn wait_for_reader(pipe: &Path) -> File {
+    let clock = Clock::real();
+    let until = clock.now().after(PATIENCE);
+    let flags = OFlags::NONBLOCK.bits().try_into().expect("flags");
+    loop {
+        match OpenOptions::new().write(true).custom_flags(flags).open(pipe) {
+            Ok(gate) => {
+                fs::remove_file(pipe).expect("it goes");
+                return gate;
+            }
+            Err(error) => assert!(clock.now() < until, "nobody reads it: {error}"),
+        }
+        std::thread::yield_now();
+    }
+}
+
+fn reload(goals: bool) -> Value {
+    let edit = json!({ "keyPath": "features.goals", "value": goals, "mergeStrategy": "replace" });
+    json!({ "edits": [edit], "reloadUserConfig": true })
+}
+
+fn has_goals(peer: &mut Peer, thread: &str) -> bool {
+    let list = peer.ask("experimentalFeature/list", json!({ "threadId": thread })).expect("it is loaded");
+    let mut features = list["data"].as_array().expect("a list").iter();
+    let goals = features.find(|feature| feature["name"] == "goals").expect("it is there");
+    goals["enabled"].as_bool().expect("it is known")
+}
+
+#[test]
+fn threads_have_the_newest_configuration_also_when_an_older_one_comes_late() {
+    let inside = Inside::start(&[]);
+    let (mut first, mut second) = (inside.connect(), inside.connect());
+    let thread = first.start_thread(json!({}));
+    let cwd = inside.home().join("project");
+    fs::create_dir_all(&cwd).expect("a folder");
+    first.start_thread(json!({ "cwd": cwd }));
+    let pipe = pipe_in(&cwd);
+    let late = first.begin("config/batchWrite", reload(/*goals*/ false));
+    let gate = wait_for_reader(&pipe);
+    second.ask("config/batchWrite", reload(/*goals*/ true)).expect("it is written");
+    drop(gate);
+    first.answer_to(late).expect("it was written");
+    assert!(has_goals(&mut second, &thread));
 }

@@ -93,6 +93,11 @@ impl Inside {
         self.assembly.as_ref().expect("it runs")
     }
 
+    /// The server's home.
+    pub(crate) fn home(&self) -> &std::path::Path {
+        self.home.path()
+    }
+
     /// The server's database.
     pub(crate) fn database(&self) -> std::path::PathBuf {
         self.home.database()
