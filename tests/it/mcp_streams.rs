@@ -1,6 +1,7 @@
 //! Streams of MCP servers behind HTTP that break off, and what a server may say at most.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use app_server::limits::{MCP_CALL_NEWS, MCP_PROGRESS_CHARS, MCP_RESUMES, MCP_TELLS};
 use serde_json::{Value, json};
@@ -10,11 +11,18 @@ use crate::support::Transport;
 use crate::support::client::{Client, text};
 use crate::support::home::Home;
 use crate::support::mock_model::{Answer, MockModel, Seen, Step};
+use crate::support::process::Launch;
 use crate::support::server::Server;
 
 /// A server that knows the tool `t`; each call of it, each GET and each word that a call is over is answered
 /// by `answer`.
 fn service(answer: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> MockModel {
+    service_with(&json!({ "tools": {} }), answer)
+}
+
+/// The same, of a server that has these capabilities.
+fn service_with(capabilities: &Value, answer: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> MockModel {
+    let hello = json!({ "protocolVersion": "2025-06-18", "capabilities": capabilities });
     let mock = MockModel::start();
     mock.respond(move |seen| {
         let result = |result: Value| {
@@ -22,10 +30,7 @@ fn service(answer: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> MockMode
             Answer::status(/*status*/ 200, &body.to_string()).header("content-type", "application/json")
         };
         Some(match (seen.method.as_str(), seen.body["method"].as_str()) {
-            (_, Some("initialize")) => {
-                let hello = json!({ "protocolVersion": "2025-06-18", "capabilities": { "tools": {} } });
-                result(hello).header("mcp-session-id", "s-1")
-            }
+            (_, Some("initialize")) => result(hello.clone()).header("mcp-session-id", "s-1"),
             (_, Some("tools/list")) => {
                 let hints = json!({ "readOnlyHint": true });
                 result(json!({ "tools": [{ "name": "t", "inputSchema": {}, "annotations": hints }] }))
@@ -39,7 +44,8 @@ fn service(answer: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> MockMode
 
 fn with(mock: &MockModel, more: &str) -> (Server, Client, String) {
     let config = format!("[mcp_servers.web]\nurl = \"{}\"\n{more}\n", mock.base_url());
-    let mut server = Server::start_in(Transport::Stdio, &Home::with_config(&config));
+    let launch = Launch::new(&Home::with_config(&config)).env("RUST_LOG", "debug");
+    let mut server = Server::launch(Transport::Stdio, launch);
     let mut client = server.client();
     let thread = client.thread();
     (server, client, thread)
@@ -61,6 +67,16 @@ fn said(id: &Value) -> String {
 
 fn piece(text: &str) -> Step {
     Step::Bytes(text.as_bytes().to_vec())
+}
+
+/// A server that says that its tools may change, with a tool that works; each GET is answered by `answer`,
+/// which is told how many came before.
+fn with_news(answer: impl Fn(usize) -> Answer + Send + Sync + 'static) -> MockModel {
+    let gets = AtomicUsize::new(0);
+    service_with(&json!({ "tools": { "listChanged": true } }), move |seen| match seen.method.as_str() {
+        "GET" => answer(gets.fetch_add(1, Ordering::SeqCst)),
+        _ => Answer::stream(vec![Step::data(&said(&seen.body["id"]))]),
+    })
 }
 
 #[test]
@@ -186,4 +202,22 @@ fn a_server_that_asks_too_much_at_once_is_declined() {
     assert!(asked >= MCP_CALL_NEWS, "{asked} are asked");
     assert!(count("decline") >= QUESTIONS / 2, "{answers}");
     server.stop();
+}
+
+#[test]
+fn a_server_without_a_stream_of_news_serves_all_the_same() {
+    let mock = with_news(|_| Answer::status(/*status*/ 404, "not found"));
+    let (server, mut client, thread) = with(&mock, "");
+    assert_eq!(call(&mut client, &thread).as_deref(), Ok("said"));
+    says_that_there_are_no_news(&server);
+    for _ in 0..3 {
+        assert_eq!(call(&mut client, &thread).as_deref(), Ok("said"));
+    }
+    let count = |method: &str| mock.seen().iter().filter(|seen| seen.body["method"] == method).count();
+    assert_eq!((count("initialize"), count("tools/call")), (1, 4), "its session has not ended");
+    server.stop();
+}
+
+fn says_that_there_are_no_news(server: &Server) {
+    server.says("no news", |line| line.contains("an MCP server has no stream of news").then_some(()));
 }

@@ -114,10 +114,8 @@ impl Link {
         for (name, value) in pairs.into_iter().filter_map(|(name, value)| Some((name, value?))) {
             request = request.header(name, value);
         }
-        let response = self.step(call, || request.call())?;
-        if response.status().as_u16() == 404 {
-            self.session_is_over();
-        }
-        Ok(response)
+        // A server without such a stream may refuse it as one that has forgotten the session does; whether it
+        // has is left to the next message.
+        self.step(call, || request.call())
     }
 }
