@@ -52,12 +52,12 @@ pub const MCP_REQUESTS_MAX: usize = 32;
 pub const MCP_LIST_MAX: usize = 1024;
 /// Pages of one list that an MCP server is asked for.
 pub const MCP_PAGES_MAX: usize = 64;
-/// Pause before an MCP server that failed is started again, by the next that needs it. It doubles with each
-/// failure in a row.
+/// Pause before an MCP server that failed is started again, by the next that needs it, and before its news
+/// are listened to again. It doubles with each failure in a row.
 pub const MCP_RESTART_PAUSE: Duration = Duration::from_secs(1);
 /// Longest such pause.
 pub const MCP_RESTART_PAUSE_MAX: Duration = Duration::from_secs(60);
-/// An MCP server that died sooner than this after its start counts as failed.
+/// An MCP server that died sooner than this after its start counts as failed, and so does a stream of news.
 pub const MCP_STABLE_AFTER: Duration = Duration::from_secs(10);
 /// Bytes of a line of an MCP server's stderr that go to the log; the rest of the line is left out.
 pub const MCP_STDERR_LINE_BYTES_MAX: usize = KIB;

@@ -1,9 +1,12 @@
 //! Streams of MCP servers behind HTTP that break off, and what a server may say at most.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
-use app_server::limits::{MCP_CALL_NEWS, MCP_PROGRESS_CHARS, MCP_RESUMES, MCP_TELLS};
+use app_server::clock::Clock;
+use app_server::limits::{
+    MCP_CALL_NEWS, MCP_MESSAGE_BYTES_MAX, MCP_PROGRESS_CHARS, MCP_RESTART_PAUSE, MCP_RESUMES, MCP_TELLS,
+};
 use serde_json::{Value, json};
 
 use crate::mcp_server::{QUESTIONS, table};
@@ -77,6 +80,10 @@ fn with_news(answer: impl Fn(usize) -> Answer + Send + Sync + 'static) -> MockMo
         "GET" => answer(gets.fetch_add(1, Ordering::SeqCst)),
         _ => Answer::stream(vec![Step::data(&said(&seen.body["id"]))]),
     })
+}
+
+fn wait_for_gets(mock: &MockModel, count: usize) {
+    mock.wait_for_fitting(count, |seen| seen.method == "GET");
 }
 
 #[test]
@@ -220,4 +227,44 @@ fn a_server_without_a_stream_of_news_serves_all_the_same() {
 
 fn says_that_there_are_no_news(server: &Server) {
     server.says("no news", |line| line.contains("an MCP server has no stream of news").then_some(()));
+}
+
+#[test]
+fn news_that_break_off_at_once_are_taken_up_after_pauses_that_grow() {
+    let (clock, times) = (Clock::real(), Arc::new(Mutex::new(Vec::new())));
+    let noted = Arc::clone(&times);
+    let mock = with_news(move |before| {
+        noted.lock().expect("no panic").push(clock.now());
+        match before {
+            0 => Answer::status(/*status*/ 503, "not now"),
+            1 => Answer::stream(Vec::new()),
+            _ => Answer::stream(vec![Step::Stall]),
+        }
+    });
+    let (server, mut client, thread) = with(&mock, "");
+    assert_eq!(call(&mut client, &thread).as_deref(), Ok("said"));
+    mock.wait_for_gates(/*count*/ 1);
+    let times = times.lock().expect("no panic").clone();
+    let pauses = [times[1].since(times[0]), times[2].since(times[1])];
+    assert!(pauses[1] > MCP_RESTART_PAUSE * 3 / 2, "the second is twice as long as the first: {pauses:?}");
+    server.stop();
+}
+
+#[test]
+fn an_event_that_is_too_large_does_not_end_the_news_for_good() {
+    let mock = with_news(|before| match before {
+        0 => {
+            let piece = Step::Bytes(vec![b'x'; MCP_MESSAGE_BYTES_MAX / 8]);
+            Answer::stream([vec![Step::Bytes(b"data: ".to_vec())], vec![piece; 9]].concat())
+        }
+        1 => Answer::status(/*status*/ 429, "not so often"),
+        _ => Answer::status(/*status*/ 200, "<p>Hello").header("content-type", "text/html"),
+    });
+    let (server, mut client, thread) = with(&mock, "");
+    assert_eq!(call(&mut client, &thread).as_deref(), Ok("said"));
+    wait_for_gets(&mock, /*count*/ 3);
+    // A page is no stream, and that does not change.
+    says_that_there_are_no_news(&server);
+    assert_eq!(call(&mut client, &thread).as_deref(), Ok("said"));
+    server.stop();
 }

@@ -15,6 +15,9 @@ use crate::mcp::CallError;
 use crate::mcp::host::{self, CallHost, ELICIT};
 use crate::mcp::wire::{self, Incoming, PROGRESS, TOOLS_CHANGED};
 
+/// The type of a stream of events.
+pub(super) const EVENT_STREAM: &str = "text/event-stream";
+
 /// What a call has come to.
 type Outcome = Result<Value, CallError>;
 
@@ -27,12 +30,8 @@ impl Link {
         call: &mut Call<'_>,
         host: Option<&dyn CallHost>,
     ) -> Outcome {
-        let kind = response.headers().get("content-type").and_then(|kind| kind.to_str().ok());
-        match kind
-            .map(|kind| kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
-            .as_deref()
-        {
-            Some("text/event-stream") => self.streamed(id, response, call, host),
+        match media_type(&response).as_deref() {
+            Some(EVENT_STREAM) => self.streamed(id, response, call, host),
             Some("application/json") => self.whole(id, response, call),
             other => Err(CallError::Malformed(format!(
                 "its answer is of the type `{}`; it should be JSON or an event stream",
@@ -148,6 +147,12 @@ impl Link {
         let said = if words.is_empty() { String::new() } else { format!(": {words}") };
         CallError::Gone(self.hidden(format!("it answered HTTP {status}{said}{hint}")))
     }
+}
+
+/// Of which type a body is, without parameters.
+pub(super) fn media_type(response: &Response<Body>) -> Option<String> {
+    let kind = response.headers().get("content-type")?.to_str().ok()?;
+    Some(kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
 }
 
 fn too_large() -> CallError {

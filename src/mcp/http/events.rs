@@ -7,6 +7,7 @@ use std::io::Read;
 use ureq::http::{HeaderValue, Response};
 use ureq::{Body, BodyReader};
 
+use super::answer::EVENT_STREAM;
 use super::{Call, Link, REVISION_HEADER, SESSION_HEADER};
 use crate::limits::{
     MCP_MESSAGE_BYTES_MAX, MCP_RESUME_PAUSE, MCP_RESUME_PAUSE_MAX, MCP_RESUMES, MODEL_BUFFER_BYTES,
@@ -105,7 +106,7 @@ impl Link {
         last: Option<&HeaderValue>,
         call: &Call<'_>,
     ) -> Result<Response<Body>, CallError> {
-        let mut request = self.agent.get(&self.url).header("accept", "text/event-stream");
+        let mut request = self.agent.get(&self.url).header("accept", EVENT_STREAM);
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }
