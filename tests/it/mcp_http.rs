@@ -164,9 +164,9 @@ fn a_service_is_sent_what_it_wants_and_its_session_is_ended() {
         assert_eq!(session, (!is_first).then_some("s-1"), "{}", seen.body);
         if seen.method == "POST" {
             assert_eq!(seen.header("accept"), Some("application/json, text/event-stream"));
-            let revision = seen.header("mcp-protocol-version");
-            assert_eq!(revision, (!is_first).then_some("2025-06-18"), "{}", seen.body);
         }
+        let revision = seen.header("mcp-protocol-version");
+        assert_eq!(revision, (!is_first).then_some("2025-06-18"), "{} {}", seen.method, seen.body);
     }
     assert_eq!(seen.last().map(|seen| seen.method.as_str()), Some("DELETE"), "the session's end");
 }

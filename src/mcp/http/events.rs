@@ -8,7 +8,7 @@ use ureq::http::{HeaderValue, Response};
 use ureq::{Body, BodyReader};
 
 use super::answer::EVENT_STREAM;
-use super::{Call, Link, REVISION_HEADER, SESSION_HEADER};
+use super::{Call, Link};
 use crate::limits::{
     MCP_MESSAGE_BYTES_MAX, MCP_RESUME_PAUSE, MCP_RESUME_PAUSE_MAX, MCP_RESUMES, MODEL_BUFFER_BYTES,
     MODEL_END_DEADLINE,
@@ -106,14 +106,9 @@ impl Link {
         last: Option<&HeaderValue>,
         call: &Call<'_>,
     ) -> Result<Response<Body>, CallError> {
-        let mut request = self.agent.get(&self.url).header("accept", EVENT_STREAM);
-        for (name, value) in &self.headers {
-            request = request.header(name, value);
-        }
-        let (id, revision) = self.handshake();
-        let pairs = [(SESSION_HEADER, id), (REVISION_HEADER, revision), ("last-event-id", last.cloned())];
-        for (name, value) in pairs.into_iter().filter_map(|(name, value)| Some((name, value?))) {
-            request = request.header(name, value);
+        let mut request = self.dressed(self.agent.get(&self.url)).header("accept", EVENT_STREAM);
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
         }
         // A server without such a stream may refuse it as one that has forgotten the session does; whether it
         // has is left to the next message.

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use ureq::http::{HeaderMap, HeaderName, HeaderValue, Response};
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, RequestBuilder};
 
 use super::CallError;
 use super::host::CallHost;
@@ -267,16 +267,8 @@ impl Link {
 
     /// Sends a message; what comes back is a success.
     fn post(&self, message: &[u8], call: &Call<'_>) -> Result<Response<Body>, CallError> {
-        let mut request = self.agent.post(&self.url);
-        for (name, value) in &self.headers {
-            request = request.header(name, value);
-        }
-        let (id, revision) = self.handshake();
-        let (has_session, pairs) = (id.is_some(), [(SESSION_HEADER, id), (REVISION_HEADER, revision)]);
-        for (name, value) in pairs.into_iter().filter_map(|(name, value)| Some((name, value?))) {
-            request = request.header(name, value);
-        }
-        let request = request.header("content-type", "application/json");
+        let has_session = self.has_session();
+        let request = self.dressed(self.agent.post(&self.url)).header("content-type", "application/json");
         let request = request.header("accept", "application/json, text/event-stream");
         let response = self.step(call, || request.send(message))?;
         match response.status().as_u16() {
@@ -289,9 +281,22 @@ impl Link {
         }
     }
 
-    fn handshake(&self) -> (Option<HeaderValue>, Option<HeaderValue>) {
+    /// A request with what goes along with each: what is configured, and what the handshake has brought.
+    fn dressed<B>(&self, mut request: RequestBuilder<B>) -> RequestBuilder<B> {
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
         let session = lock(&self.session);
-        (session.id.clone(), session.revision.clone())
+        for (name, value) in [(SESSION_HEADER, &session.id), (REVISION_HEADER, &session.revision)] {
+            if let Some(value) = value {
+                request = request.header(name, value);
+            }
+        }
+        request
+    }
+
+    fn has_session(&self) -> bool {
+        lock(&self.session).id.is_some()
     }
 
     /// The server does not know the session any more, so there is nothing to end either.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use serde_json::json;
 
-use super::{Link, SESSION_HEADER};
+use super::Link;
 use crate::limits::{MCP_END_TIMEOUT, MCP_TELL_TIMEOUT, MCP_TELLS, STACK_BYTES_WORK};
 use crate::mcp::wire;
 use crate::model::{cancellation, within};
@@ -35,7 +35,7 @@ impl Teller {
 
     /// The session ends, if there is one.
     pub(super) fn end(&mut self, link: &Arc<Link>) {
-        if link.handshake().0.is_some() {
+        if link.has_session() {
             self.start(link);
         }
         self.has_ended = true;
@@ -64,11 +64,10 @@ fn run(link: &Link, messages: &Receiver<Vec<u8>>) {
             tracing::debug!(server = link.name, %error, "an MCP server is not told of a cancellation");
         }
     }
-    let (Some(session), _) = link.handshake() else { return };
-    let mut request = link.agent.delete(&link.url).header(SESSION_HEADER, session);
-    for (name, value) in &link.headers {
-        request = request.header(name, value);
+    if !link.has_session() {
+        return;
     }
+    let request = link.dressed(link.agent.delete(&link.url));
     // Everything else of the link has ended; this has its own time.
     let (_, cancel) = cancellation(link.clock.clone());
     if let Err(error) = within(&cancel, MCP_END_TIMEOUT, || request.call()) {
