@@ -21,7 +21,7 @@ pub use cancel::{Cancel, Canceller, OnCancel, cancellation};
 pub use event::{ModelError, ModelEvent, ModelFailure, Retry, Usage};
 pub use http::retry_pause;
 /// How MCP servers are reached, too: an HTTP client whose blocking steps end when a call is cancelled.
-pub(crate) use http::{agent, user_info, within, without_user_info, words_of};
+pub(crate) use http::{Secrets, agent, can_reach, user_info, within, without_user_info, words_of};
 pub use offline::{OFFLINE_MODEL, OFFLINE_PROVIDER, OfflineModel};
 pub use providers::Providers;
 pub use request::{Content, InputItem, ModelRequest, Role, ToolCall, ToolInput, ToolSpec, words};

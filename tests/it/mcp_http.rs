@@ -47,7 +47,7 @@ fn respond(seen: &Seen, sessions: &AtomicUsize) -> Answer {
     match (seen.method.as_str(), method) {
         ("DELETE", _) => Answer::status(/*status*/ 204, ""),
         (_, "tools/list") => {
-            let names = ["body", "stream", "write", "hang", "cut", "large", "refuse"];
+            let names = ["body", "stream", "write", "hang", "cut", "large", "refuse", "deny"];
             result(id, &json!({ "tools": names.map(tool) }))
         }
         (_, "resources/read") => result(id, &json!({ "contents": [{ "uri": "test://a", "text": "web" }] })),
@@ -86,6 +86,11 @@ fn call(seen: &Seen, id: &Value) -> Answer {
             Answer::stream(
                 [vec![Step::Bytes(b"data: ".to_vec())], (0..20).map(|_| piece()).collect()].concat(),
             )
+        }
+        Some("deny") => {
+            let error = json!({ "code": -7, "message": "no, secret-token" });
+            let body = json!({ "jsonrpc": "2.0", "id": id, "error": error });
+            Answer::stream(vec![Step::data(&body.to_string())])
         }
         _ => Answer::status(/*status*/ 401, "who are you, secret-token?"),
     }
@@ -152,6 +157,8 @@ fn a_service_is_sent_what_it_wants_and_its_session_is_ended() {
     assert_eq!(web["httpOrigin"], mock.base_url().trim_end_matches("/v1"));
     let told = ask(&mut client, &thread, "refuse").expect_err("it wants something else");
     assert!(told.contains("HTTP 401: who are you, [hidden]?; set `bearer_token_env_var`"), "{told}");
+    let told = ask(&mut client, &thread, "deny").expect_err("it denies");
+    assert_eq!(told, "the MCP server `web` failed: no, [hidden] (-7)");
     server.stop();
 
     let seen = mock.seen();

@@ -102,6 +102,7 @@ impl Link {
                 // What people take to answer is not the server's time.
                 call.until = call.until.after(self.clock.now().since(since));
                 if let Err(error) = self.post(&answer, call).map(|response| self.read_rest(response, call)) {
+                    let error = self.hidden(error);
                     tracing::debug!(server = self.name, %error, "an MCP server does not take an answer");
                 }
             }
@@ -145,7 +146,7 @@ impl Link {
             _ => String::from_utf8_lossy(&text).trim().to_owned(),
         };
         let said = if words.is_empty() { String::new() } else { format!(": {words}") };
-        CallError::Gone(self.hidden(format!("it answered HTTP {status}{said}{hint}")))
+        CallError::Gone(format!("it answered HTTP {status}{said}{hint}"))
     }
 }
 

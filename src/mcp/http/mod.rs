@@ -25,7 +25,10 @@ use super::wire;
 use crate::clock::{Clock, Monotonic};
 use crate::config::McpTransport;
 use crate::limits::MCP_CALLS_MAX;
-use crate::model::{Cancel, Canceller, agent, cancellation, user_info, within, without_user_info, words_of};
+use crate::model::{
+    Cancel, Canceller, Secrets, agent, can_reach, cancellation, user_info, within, without_user_info,
+    words_of,
+};
 use crate::sync::lock;
 use crate::sys::worker::Worker;
 use tell::Teller;
@@ -49,7 +52,7 @@ pub(super) struct Link {
     shown_url: String,
     headers: HeaderMap,
     /// Never shown, whatever the server repeats.
-    secrets: Vec<String>,
+    secrets: Secrets,
     clock: Clock,
     session: Mutex<Session>,
     next: AtomicU64,
@@ -98,13 +101,7 @@ impl Http {
         else {
             return Err("it has no `url`".to_owned());
         };
-        if !url.starts_with("http://") && !url.starts_with("https://") {
-            return Err("its `url` must begin with http:// or https://".to_owned());
-        }
-        if url.starts_with("https://") && cfg!(not(feature = "tls")) {
-            let text = "this build has no TLS; use a build with the feature `tls`, or an http:// address";
-            return Err(text.to_owned());
-        }
+        can_reach("url", url)?;
         let mut headers = HeaderMap::new();
         let mut secrets: Vec<String> = user_info(url).map(str::to_owned).into_iter().collect();
         let mut add = |header: &str, value: String| {
@@ -144,7 +141,7 @@ impl Http {
             shown_url: without_user_info(url),
             url: url.clone(),
             headers,
-            secrets,
+            secrets: Secrets::new(secrets),
             clock: clock.clone(),
             session: Mutex::default(),
             next: AtomicU64::new(0),
@@ -250,7 +247,8 @@ impl Link {
         }
     }
 
-    /// Does something that ends with its caller, with the connection, or after a time.
+    /// Does something that ends with its caller, with the connection, or after a time. What it says of a failure
+    /// has no secrets in it.
     fn during<R>(
         &self,
         method: &str,
@@ -262,7 +260,8 @@ impl Link {
         let closer = canceller.clone();
         let _with_caller = caller.on_cancel(move || canceller.cancel());
         let _with_connection = self.closed.on_cancel(move || closer.cancel());
-        work(&mut Call { method, within, until: self.clock.now().after(within), cancel, caller })
+        let mut call = Call { method, within, until: self.clock.now().after(within), cancel, caller };
+        work(&mut call).map_err(|error| self.hidden(error))
     }
 
     /// Sends a message; what comes back is a success.
@@ -321,9 +320,7 @@ impl Link {
             _ if call.cancel.is_cancelled() => Err(self.why_gone()),
             Ok(done) => Ok(done),
             Err(ureq::Error::Timeout(_)) => Err(call.timed_out()),
-            Err(error) => {
-                Err(CallError::Gone(self.hidden(format!("{}, url: {}", words_of(&error), self.shown_url))))
-            }
+            Err(error) => Err(CallError::Gone(format!("{}, url: {}", words_of(&error), self.shown_url))),
         }
     }
 
@@ -338,13 +335,18 @@ impl Link {
         CallError::Gone(why.unwrap_or_else(|| "the connection ended".to_owned()))
     }
 
-    /// A text without secrets.
-    fn hidden(&self, mut text: String) -> String {
-        // Shorter ones would make holes in words that are no secret.
-        for secret in self.secrets.iter().filter(|secret| secret.len() >= 6) {
-            text = text.replace(secret.as_str(), "[hidden]");
+    /// An error without secrets: a server may repeat what it was sent, in all its words.
+    fn hidden(&self, mut error: CallError) -> CallError {
+        match &mut error {
+            CallError::Gone(text) | CallError::Malformed(text) | CallError::Refused { message: text, .. } => {
+                self.secrets.hide_in(text);
+            }
+            CallError::Cancelled
+            | CallError::TimedOut { .. }
+            | CallError::SessionOver
+            | CallError::TooMany(_) => {}
         }
-        text
+        error
     }
 }
 

@@ -71,6 +71,8 @@ fn run(link: &Link, messages: &Receiver<Vec<u8>>) {
     // Everything else of the link has ended; this has its own time.
     let (_, cancel) = cancellation(link.clock.clone());
     if let Err(error) = within(&cancel, MCP_END_TIMEOUT, || request.call()) {
-        tracing::debug!(server = link.name, error = link.hidden(error.to_string()), "a session is left open");
+        let mut error = error.to_string();
+        link.secrets.hide_in(&mut error);
+        tracing::debug!(server = link.name, error, "a session is left open");
     }
 }

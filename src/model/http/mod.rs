@@ -109,13 +109,14 @@ impl KeySource {
 
 /// Texts that must not be shown.
 #[derive(Clone, Default)]
-pub(super) struct Secrets(Arc<[String]>);
+pub(crate) struct Secrets(Arc<[String]>);
 
 impl Secrets {
     /// Shorter ones would make holes in words that are no secret.
     const CHARS_MIN: usize = 6;
 
-    fn new(secrets: impl IntoIterator<Item = String>) -> Self {
+    /// These; those that are too short are left out.
+    pub(crate) fn new(secrets: impl IntoIterator<Item = String>) -> Self {
         Self(secrets.into_iter().filter(|secret| secret.len() >= Self::CHARS_MIN).collect())
     }
 
@@ -126,16 +127,20 @@ impl Secrets {
 
     /// A provider may repeat what it was sent.
     fn hide(&self, mut failure: ModelFailure) -> ModelFailure {
-        let hide = |text: &mut String| {
-            for secret in self.0.iter().filter(|secret| !secret.is_empty()) {
-                if text.contains(secret.as_str()) {
-                    *text = text.replace(secret.as_str(), "[hidden]");
-                }
-            }
-        };
-        hide(&mut failure.message);
-        failure.details.as_mut().map(hide);
+        self.hide_in(&mut failure.message);
+        if let Some(details) = &mut failure.details {
+            self.hide_in(details);
+        }
         failure
+    }
+
+    /// Takes them out of a text.
+    pub(crate) fn hide_in(&self, text: &mut String) {
+        for secret in &*self.0 {
+            if text.contains(secret.as_str()) {
+                *text = text.replace(secret.as_str(), "[hidden]");
+            }
+        }
     }
 }
 
@@ -164,15 +169,7 @@ impl HttpModel {
                                      \"http://127.0.0.1:8080/v1\""
             )));
         };
-        let is_http = base_url.starts_with("http://") || base_url.starts_with("https://");
-        if !is_http {
-            return Err(set("its `base_url` must begin with http:// or https://"));
-        }
-        if base_url.starts_with("https://") && cfg!(not(feature = "tls")) {
-            return Err(set(
-                "this build has no TLS; use a build with the feature `tls`, or an http:// address",
-            ));
-        }
+        can_reach("base_url", base_url).map_err(|what| set(&what))?;
         let mut headers = HeaderMap::new();
         let mut secrets: Vec<String> = provider.query_params.values().cloned().collect();
         let mut add = |name: &str, value: &str, from: &str| {
@@ -360,6 +357,22 @@ impl ModelClient for HttpModel {
     fn stream_retries_max(&self) -> u32 {
         self.stream_retries
     }
+}
+
+/// Whether this build can reach such an address, which stands under this key.
+///
+/// # Errors
+/// What has to be changed, for the user.
+pub(crate) fn can_reach(key: &str, url: &str) -> Result<(), String> {
+    let (is_plain, is_encrypted) = (url.starts_with("http://"), url.starts_with("https://"));
+    if !is_plain && !is_encrypted {
+        return Err(format!("its `{key}` must begin with http:// or https://"));
+    }
+    if is_encrypted && cfg!(not(feature = "tls")) {
+        let what = "this build has no TLS; use a build with the feature `tls`, or an http:// address";
+        return Err(what.to_owned());
+    }
+    Ok(())
 }
 
 /// An error of the HTTP library for the user.
