@@ -247,8 +247,8 @@ impl Link {
         }
     }
 
-    /// Does something that ends with its caller, with the connection, or after a time. What it says of a failure
-    /// has no secrets in it.
+    /// Does something that ends with its caller, with the connection, or after a time. What it says of a
+    /// failure has no secrets in it.
     fn during<R>(
         &self,
         method: &str,
