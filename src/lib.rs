@@ -39,6 +39,7 @@
 //! | `exec-io` | 0 or 1 | [`exec`]: inputs, outputs and ends of all running commands | every command is reaped |
 //! | `cmd-end` | 1 per running command, on Linux none | [`sys::child`]: waits for its end | it has ended |
 //! | `fs-N` | 0 to `FILE_WORKERS` | [`files`]: reads and writes files; starts when it is needed | its owner lets go |
+//! | `look-N` | 0 to `FILE_WORKERS` | [`files`]: looks at configurations, projects and skills, and changes the user's; starts when it is needed | its owner lets go |
 //! | `watch`, `notify-rs inoti…` | 0 or 1 each | [`files`]: tells of changes; the second while something is watched | its owner lets go |
 //! | `search-N` | 1 per search | [`files`]: walks folders and ranks what it finds | the search is stopped or answered |
 //! | `turn-XXXXXX` | 1 per running turn | [`agent`]: the turn engine | the turn has ended |
@@ -68,7 +69,7 @@
 //! | worker events | turns, store | processor | `WORKER_EVENTS` | the worker waits |
 //! | control events | signals, drain deadline | processor | `CONTROL_EVENTS` | dropped: the same was said often enough |
 //! | store jobs | processor, turns | store | `STORE_JOBS` | a request is answered -32001, a turn waits |
-//! | file jobs | processor | `fs-N` | `FILE_JOBS`, `FILE_JOB_BYTES`, `FILE_JOBS_PER_CONNECTION` | a request is answered -32001 |
+//! | file jobs, and looks | processor | `fs-N`, `look-N` | `FILE_JOBS`, `FILE_JOB_BYTES`, `FILE_JOBS_PER_CONNECTION` | a request is answered -32001 |
 //! | file contents on their way | `fs-N` | writers | `FILE_ANSWER_BYTES`, `…_PER_CONNECTION` | a read is answered -32001; that client's further reads wait |
 //! | orders for `watch` | processor | `watch` | twice `WATCHES_MAX` | cannot be: a watch is refused before |
 //! | changes seen | `notify-rs inoti…` | `watch` | `WATCH_EVENTS` | every watch tells of its path |

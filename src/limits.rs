@@ -229,14 +229,16 @@ pub const PICTURE_BYTES_MAX: usize = 10 * MIB;
 pub const SKILL_BYTES_MAX: usize = 256 * KIB;
 // ---- files ----
 
-/// Workers for file operations, started as they are needed.
+/// Workers for file operations, started as they are needed; and as many for looks at the configuration, with
+/// which threads begin, so that neither waits for the other.
 pub const FILE_WORKERS: usize = 4;
 /// File operations of one connection that run at once. More wait, so that others find a free worker.
 pub const FILE_WORKERS_PER_CONNECTION: usize = 2;
-/// File operations that wait, all connections together. Full: the request is answered -32001.
+/// File operations that wait, and as many looks, all connections together. Full: the request is answered
+/// -32001.
 pub const FILE_JOBS: usize = 4096;
-/// File operations of one connection that wait, and as many threads that it starts, which look at the
-/// configuration first. Full: the request is answered -32001.
+/// File operations of one connection that wait, and as many looks at the configuration, with which the
+/// threads that it starts begin. Full: the request is answered -32001.
 pub const FILE_JOBS_PER_CONNECTION: usize = 1024;
 /// Bytes of parameters of file operations that wait. Full: the request is answered -32001.
 pub const FILE_JOB_BYTES: usize = 256 * MIB;

@@ -1,12 +1,14 @@
-//! The workers that touch files, `fs-0` to `fs-3`: started when there is something to do for them.
+//! The workers that touch files, such as `fs-0` to `fs-3`: started when there is something to do for them.
 //!
 //! A file system may take its time, so no file is touched elsewhere. Each owner has a lane in a fair queue
-//! ([`crate::queue::FairQueue`]) and at most half of the workers.
+//! ([`crate::queue::FairQueue`]) and at most half of the workers. What must not wait for the file work of
+//! others has a pool of its own.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crate::limits;
 use crate::queue::{Access, FairFull, FairLimits, FairQueue, Held, Turn};
@@ -26,9 +28,10 @@ impl fmt::Debug for Job {
 
 type Queue = FairQueue<Owner, Job>;
 
-/// The pool. Its drop lets running work end, for a while, and drops what waits.
+/// A pool. Its drop lets running work end, for a while, and drops what waits.
 #[derive(Debug)]
 pub struct FilePool {
+    name: &'static str,
     queue: Queue,
     workers: Vec<Worker>,
     stopping: Arc<AtomicBool>,
@@ -60,10 +63,10 @@ impl FileTurn {
 }
 
 impl FilePool {
-    /// A pool without work and workers.
+    /// A pool without work and workers, which are named by it and their number.
     #[must_use]
-    pub fn new() -> Self {
-        Self { queue: Self::queue(), workers: Vec::new(), stopping: Arc::default() }
+    pub fn new(name: &'static str) -> Self {
+        Self { name, queue: Self::queue(), workers: Vec::new(), stopping: Arc::default() }
     }
 
     fn queue() -> Queue {
@@ -102,7 +105,7 @@ impl FilePool {
 
     fn start_worker(&mut self) {
         let (queue, stopping) = (self.queue.clone(), Arc::clone(&self.stopping));
-        let name = format!("fs-{}", self.workers.len());
+        let name = format!("{}-{}", self.name, self.workers.len());
         let started = Worker::spawn(name, limits::STACK_BYTES_WORK, move || {
             while let Some((Job(work), turn)) = queue.take() {
                 let turn = FileTurn { turn, stopping: Arc::clone(&stopping) };
@@ -121,25 +124,26 @@ impl FilePool {
             Err(error) => tracing::warn!(%error, "file operations have to do with fewer workers"),
         }
     }
-}
 
-impl Default for FilePool {
-    fn default() -> Self {
-        Self::new()
+    /// Ends pools. A file system that hangs must not keep the process from ending, so all their workers
+    /// together get one deadline.
+    pub fn stop(pools: &mut [&mut Self]) {
+        for pool in &mut *pools {
+            pool.stopping.store(true, Ordering::Relaxed);
+            pool.queue.close();
+        }
+        let mut deadline = limits::FILE_STOP_DEADLINE;
+        for worker in pools.iter_mut().flat_map(|pool| pool.workers.drain(..)) {
+            if worker.join_within(deadline) == Ended::Late {
+                deadline = Duration::ZERO;
+            }
+        }
     }
 }
 
 impl Drop for FilePool {
     fn drop(&mut self) {
-        self.stopping.store(true, Ordering::Relaxed);
-        self.queue.close();
-        // A file system that hangs must not keep the process from ending; all together get one deadline.
-        let mut deadline = limits::FILE_STOP_DEADLINE;
-        for worker in self.workers.drain(..) {
-            if worker.join_within(deadline) == Ended::Late {
-                deadline = std::time::Duration::ZERO;
-            }
-        }
+        Self::stop(&mut [self]);
     }
 }
 
@@ -147,13 +151,12 @@ impl Drop for FilePool {
 mod tests {
     use super::*;
     use crossbeam_channel::bounded;
-    use std::time::Duration;
 
     const PATIENCE: Duration = Duration::from_secs(10);
 
     #[test]
     fn one_owner_cannot_take_all_workers() {
-        let mut pool = FilePool::new();
+        let mut pool = FilePool::new("fs");
         let (release, released) = bounded::<()>(0);
         for _ in 0..limits::FILE_JOBS_PER_CONNECTION {
             let released = released.clone();
@@ -179,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_panic_ends_no_worker() {
-        let mut pool = FilePool::new();
+        let mut pool = FilePool::new("fs");
         for _ in 0..10 {
             pool.run(/*owner*/ 1, Access::Alone, /*bytes*/ 1, |_| panic!("on purpose"))
                 .expect("there is room");
@@ -192,7 +195,7 @@ mod tests {
 
     #[test]
     fn long_work_hears_of_the_end() {
-        let mut pool = FilePool::new();
+        let mut pool = FilePool::new("fs");
         let (started, has_started) = bounded(1);
         pool.run(/*owner*/ 1, Access::Alone, /*bytes*/ 1, move |turn| {
             started.send(()).expect("heard");
@@ -203,5 +206,29 @@ mod tests {
         .expect("there is room");
         has_started.recv_timeout(PATIENCE).expect("it starts");
         drop(pool);
+    }
+
+    #[test]
+    fn pools_that_hang_end_within_one_deadline() {
+        let (release, released) = bounded::<()>(0);
+        let (started, has_started) = bounded(2);
+        let hanging = || {
+            let mut pool = FilePool::new("fs");
+            let (started, released) = (started.clone(), released.clone());
+            pool.run(/*owner*/ 1, Access::Alone, /*bytes*/ 1, move |_| {
+                started.send(()).expect("heard");
+                let _ = released.recv();
+            })
+            .expect("there is room");
+            has_started.recv_timeout(PATIENCE).expect("it starts");
+            pool
+        };
+        let (mut one, mut other) = (hanging(), hanging());
+        FilePool::stop(&mut [&mut one, &mut other]);
+        assert!(one.workers.is_empty() && other.workers.is_empty(), "they are left behind");
+        for pool in [&mut one, &mut other] {
+            assert_eq!(pool.run(/*owner*/ 1, Access::Alone, /*bytes*/ 1, |_| {}), Err(FairFull));
+        }
+        drop(release);
     }
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use super::dispatch::Caller;
+use super::files::Looker;
 use super::processor::Processor;
 use super::{Event, Facts, facts};
 use crate::agent::{Defaults, ThreadId, instruction_sources};
@@ -16,7 +17,6 @@ use crate::config::Config;
 use crate::error::StartError;
 use crate::mcp::Mcp;
 use crate::model::Providers;
-use crate::queue::Access;
 use crate::rpc::{Reason, Reply, RpcError};
 use crate::sync::lock;
 
@@ -276,9 +276,8 @@ impl Processor {
         let (events, configuration) =
             (self.services.events.clone(), Arc::clone(&self.services.configuration));
         let reply = reply.queueing();
-        let owner = super::files::configuration_of(caller.connection);
         // A queue without room drops the work and the reply in it, which then answers by itself.
-        let _ = self.files.pool.run(owner, Access::Alone, /*bytes*/ 0, move |_| {
+        let _ = self.files.look(Looker::Connection(caller.connection), move || {
             let reply = reply.arrived();
             let outcome = work(&configuration);
             events.tell(Event::Then(Box::new(move |processor| rest(processor, reply, outcome))));

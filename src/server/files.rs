@@ -11,16 +11,19 @@ use super::dispatch::{Caller, decode_params, not_initialized};
 use super::handlers::skills::SkillWatch;
 use super::processor::Processor;
 use crate::agent::Encoded;
-use crate::files::{FilePool, FileTurn, Search, SearchMemory, Watcher};
+use crate::files::{FilePool, FileTurn, Owner, Search, SearchMemory, Watcher};
 use crate::limits;
 use crate::net::ConnectionId;
-use crate::queue::Access;
+use crate::queue::{Access, FairFull};
 use crate::rpc::{Answer, Params, Reply, RpcError};
 
 /// What file work the processor has going.
-#[derive(Default)]
 pub(super) struct Files {
-    pub(super) pool: FilePool,
+    /// Does what clients want with files.
+    pool: FilePool,
+    /// Looks at configurations, projects and skills, and changes the configuration and the account: threads
+    /// begin with a look, which must not wait for what others do with files.
+    looks: FilePool,
     /// Started with the first watch.
     watcher: Option<Watcher>,
     /// The number of each watch, by connection and the client's name for it.
@@ -32,10 +35,44 @@ pub(super) struct Files {
     last_number: u64,
 }
 
-/// The pool's name for what a connection has looked up in the configuration: beside its other file work, so
-/// that neither waits for the other.
-pub(super) fn configuration_of(connection: ConnectionId) -> u64 {
-    connection.0 | 1 << 63
+impl Default for Files {
+    fn default() -> Self {
+        Self {
+            pool: FilePool::new("fs"),
+            looks: FilePool::new("look"),
+            watcher: None,
+            watches: HashMap::new(),
+            searches: HashMap::new(),
+            skills: SkillWatch::default(),
+            search_memory: SearchMemory::default(),
+            last_number: 0,
+        }
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        FilePool::stop(&mut [&mut self.pool, &mut self.looks]);
+    }
+}
+
+/// Who looks. The work of each is done in its order.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Looker {
+    /// For a client.
+    Connection(ConnectionId),
+    /// For nobody: clients are told of what has changed.
+    Own,
+}
+
+impl Looker {
+    /// Its name in the pool; connections are numbered from zero.
+    fn owner(self) -> Owner {
+        match self {
+            Self::Connection(connection) => connection.0,
+            Self::Own => Owner::MAX,
+        }
+    }
 }
 
 /// How a search is found again.
@@ -63,6 +100,18 @@ impl Files {
     pub(super) fn next_number(&mut self) -> u64 {
         self.last_number += 1;
         self.last_number
+    }
+
+    /// Looks, on a worker, alone among what the same one has to look at.
+    ///
+    /// # Errors
+    /// There is no room: the work was dropped.
+    pub(super) fn look(
+        &mut self,
+        looker: Looker,
+        work: impl FnOnce() + Send + 'static,
+    ) -> Result<(), FairFull> {
+        self.looks.run(looker.owner(), Access::Alone, /*bytes*/ 0, move |_| work())
     }
 
     /// Notes a watch under a new number.
@@ -153,7 +202,7 @@ impl Processor {
         let events = self.services.events.clone();
         let reply = reply.queueing();
         // A queue without room drops the work and the reply in it, which then answers by itself.
-        let _ = self.files.pool.run(caller.connection.0, Access::Alone, /*bytes*/ 0, move |_| {
+        let _ = self.files.look(Looker::Connection(caller.connection), move || {
             let reply = reply.arrived();
             let outcome = work();
             events.tell(Event::Then(Box::new(move |processor| rest(processor, reply, outcome))));
@@ -225,7 +274,7 @@ impl Processor {
     /// Lets go of what a connection that is gone has open.
     pub(super) fn release_files(&mut self, connection: ConnectionId) {
         self.files.pool.forget(connection.0);
-        self.files.pool.forget(configuration_of(connection));
+        self.files.looks.forget(connection.0);
         let watches = self.files.watches.remove(&connection).unwrap_or_default();
         if let Some(watcher) = &self.files.watcher {
             watches.into_values().for_each(|number| watcher.unwatch(number));

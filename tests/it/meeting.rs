@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use app_server::clock::Clock;
+use app_server::limits::FILE_WORKERS;
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 use serde_json::{Value, json};
 
@@ -144,4 +145,26 @@ fn threads_have_the_newest_configuration_also_when_an_older_one_comes_late() {
     drop(gate);
     first.answer_to(late).expect("it was written");
     assert!(has_goals(&mut second, &thread));
+}
+
+#[test]
+fn file_work_does_not_wait_for_looks_at_projects() {
+    let inside = Inside::start(&[]);
+    let file = inside.home().join("file");
+    fs::write(&file, "hello").expect("a file");
+    let begin = |number: usize| {
+        let cwd = inside.home().join(format!("project {number}"));
+        let pipe = pipe_in(&cwd);
+        let mut peer = inside.connect();
+        let asked = peer.begin("thread/start", json!({ "cwd": cwd }));
+        (peer, asked, wait_for_reader(&pipe))
+    };
+    let looking: Vec<_> = (0..FILE_WORKERS).map(begin).collect();
+    let mut other = inside.connect();
+    let read = other.ask("fs/readFile", json!({ "path": file })).expect("it is read");
+    assert_eq!(read["dataBase64"], "aGVsbG8=");
+    for (mut peer, asked, gate) in looking {
+        drop(gate);
+        peer.answer_to(asked).expect("it starts");
+    }
 }

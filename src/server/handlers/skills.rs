@@ -8,6 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 
 use super::super::dispatch::Caller;
+use super::super::files::Looker;
 use super::super::processor::Processor;
 use super::super::{Configuration, Event, EventSender};
 use crate::agent::{Found, Skill, find_skills};
@@ -18,11 +19,7 @@ use crate::proto::{
     SkillsConfigWriteResponse, SkillsExtraRootsSetParams, SkillsListEntry, SkillsListParams,
     SkillsListResponse,
 };
-use crate::queue::Access;
 use crate::rpc::{Reason, Reply, RpcError, code};
-
-/// The pool's name for looks that no client asked for.
-const OWN_LOOKS: u64 = u64::MAX;
 
 /// What is watched because clients were told of skills.
 #[derive(Debug, Default)]
@@ -182,7 +179,7 @@ impl Processor {
         }
         let (home, rules) = (PathBuf::from(&self.facts.home), self.facts.skills());
         let events = self.services.events.clone();
-        let looked = self.files.pool.run(OWN_LOOKS, Access::Alone, /*bytes*/ 0, move |_| {
+        let looked = self.files.look(Looker::Own, move || {
             let look = |cwd: String| (find_skills(&home, cwd.as_ref(), &rules), cwd);
             let found: Vec<(Found, String)> = cwds.into_iter().map(look).collect();
             events.tell(Event::Then(Box::new(move |processor| processor.on_skills_seen(found))));
