@@ -63,6 +63,8 @@ pub(super) enum Looker {
     Connection(ConnectionId),
     /// For nobody: clients are told of what has changed.
     Own,
+    /// For whoever signs in or out: there is one key for all clients.
+    Account,
 }
 
 impl Looker {
@@ -71,6 +73,7 @@ impl Looker {
         match self {
             Self::Connection(connection) => connection.0,
             Self::Own => Owner::MAX,
+            Self::Account => Owner::MAX - 1,
         }
     }
 }
@@ -191,10 +194,10 @@ impl Processor {
         });
     }
 
-    /// Does `work` on a file worker, alone among its client's, and the rest in the processor.
-    pub(super) fn change_files<R: Send + 'static>(
+    /// Does `work` on a worker, behind what others want with the account's file, and the rest in the
+    /// processor, in the same order.
+    pub(super) fn change_account_file<R: Send + 'static>(
         &mut self,
-        caller: Caller,
         reply: Reply,
         work: impl FnOnce() -> R + Send + 'static,
         rest: impl FnOnce(&mut Self, Reply, R) + Send + 'static,
@@ -202,7 +205,7 @@ impl Processor {
         let events = self.services.events.clone();
         let reply = reply.queueing();
         // A queue without room drops the work and the reply in it, which then answers by itself.
-        let _ = self.files.look(Looker::Connection(caller.connection), move || {
+        let _ = self.files.look(Looker::Account, move || {
             let reply = reply.arrived();
             let outcome = work();
             events.tell(Event::Then(Box::new(move |processor| rest(processor, reply, outcome))));

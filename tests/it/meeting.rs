@@ -168,3 +168,18 @@ fn file_work_does_not_wait_for_looks_at_projects() {
         peer.answer_to(asked).expect("it starts");
     }
 }
+
+#[test]
+fn who_signs_out_last_is_signed_out() {
+    let inside = Inside::start(&[]);
+    let (mut first, mut second) = (inside.connect(), inside.connect());
+    let key = inside.home().join("app-server/api-key");
+    for _ in 0..20 {
+        let signing_in = first.begin("account/login/start", json!({ "type": "apiKey", "apiKey": "sk-key" }));
+        let signing_out = second.begin("account/logout", json!({}));
+        first.answer_to(signing_in).expect("it is kept");
+        second.answer_to(signing_out).expect("it is gone");
+        assert_eq!(second.ask("account/read", json!({})).expect("it answers")["account"], Value::Null);
+        assert!(!key.exists(), "the key is gone");
+    }
+}

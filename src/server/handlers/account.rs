@@ -23,7 +23,7 @@ pub(in crate::server) fn read(
 /// `account/login/start`: keeps an API key. Everything else needs the vendor's cloud.
 pub(in crate::server) fn login(
     processor: &mut Processor,
-    caller: Caller,
+    _: Caller,
     params: LoginAccountParams,
     reply: Reply,
 ) {
@@ -37,7 +37,6 @@ pub(in crate::server) fn login(
         return reply.refuse(RpcError::invalid_request(why).with(Reason::InvalidParams));
     }
     processor.change_account(
-        caller,
         reply,
         LoginAccountResponse::ApiKey,
         /*signed_in*/ true,
@@ -55,15 +54,14 @@ pub(in crate::server) fn cancel(
 }
 
 /// `account/logout`: forgets the key.
-pub(in crate::server) fn logout(processor: &mut Processor, caller: Caller, _: NoParams, reply: Reply) {
-    processor.change_account(caller, reply, EmptyResponse {}, /*signed_in*/ false, StoredKey::remove);
+pub(in crate::server) fn logout(processor: &mut Processor, _: Caller, _: NoParams, reply: Reply) {
+    processor.change_account(reply, EmptyResponse {}, /*signed_in*/ false, StoredKey::remove);
 }
 
 impl Processor {
-    /// Changes the kept key on a file worker, then answers, then tells everybody.
+    /// Changes the kept key on a worker, one after the other, then answers, then tells everybody.
     fn change_account<R: serde::Serialize + Send + 'static>(
         &mut self,
-        caller: Caller,
         reply: Reply,
         answer: R,
         signed_in: bool,
@@ -81,7 +79,7 @@ impl Processor {
                 reply.refuse(RpcError::internal(text).with(Reason::FileSystem));
             }
         };
-        self.change_files(caller, reply, move || change(&stored), rest);
+        self.change_account_file(reply, move || change(&stored), rest);
     }
 
     fn tell_account(&mut self) {
