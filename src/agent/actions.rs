@@ -4,10 +4,10 @@
 //! A line is told apart only if all of it is understood: a part that may do anything else makes the whole
 //! line unknown. It only looks at text and runs nothing; it runs on the worker that shows the command.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::limits;
-use crate::proto::CommandAction;
+use crate::proto::{AbsolutePath, CommandAction};
 
 /// What the parts of a shell script do; at least one action.
 pub(super) fn of(script: &str, cwd: &Path) -> Vec<CommandAction> {
@@ -174,7 +174,8 @@ fn read(files: &[&str], command: String, folder: &Path) -> Option<CommandAction>
     let [file] = files else { return None };
     let path = folder.join(file);
     let name = path.file_name()?.to_string_lossy().into_owned();
-    Some(CommandAction::Read { command, name, path: tidied(&path).display().to_string() })
+    let path = AbsolutePath::new(&path)?.as_path().display().to_string();
+    Some(CommandAction::Read { command, name, path })
 }
 
 fn list(paths: &[&str], command: String) -> Option<CommandAction> {
@@ -204,19 +205,6 @@ fn find(words: &[&str], command: String) -> Option<CommandAction> {
         Some(query) => Some(CommandAction::Search { command, query: Some(query), path }),
         None => Some(CommandAction::ListFiles { command, path }),
     }
-}
-
-/// Without `.` and `..` between.
-fn tidied(path: &Path) -> PathBuf {
-    use std::path::Component;
-    path.components().fold(PathBuf::new(), |mut tidied, component| {
-        match component {
-            Component::CurDir => {}
-            Component::ParentDir => drop(tidied.pop()),
-            other => tidied.push(other),
-        }
-        tidied
-    })
 }
 
 #[cfg(test)]
