@@ -46,14 +46,6 @@ pub enum SpawnError {
     /// The operating system refused: no such program, no such folder, not executable, out of resources.
     #[error("{}", .0)]
     Os(#[from] io::Error),
-    /// A limit of its own keeps it from starting.
-    #[error("the limit `app_server.command_limits.{}` keeps it from starting: {source}", limit.key())]
-    Limit {
-        /// Which.
-        limit: ResourceLimit,
-        /// The operating system's refusal.
-        source: io::Error,
-    },
     /// The sandbox that was asked for cannot be enforced here.
     #[error("{0}")]
     Sandbox(#[from] SandboxError),

@@ -4,8 +4,6 @@
 //! number, and what the command makes of it is its own business: so such a limit counts as hit if it is set,
 //! the command failed, and the last that it said has the words that programs have for that error.
 
-use std::io;
-
 use super::ResourceLimits;
 use super::end::SIGNAL_BASE;
 use crate::limits;
@@ -65,17 +63,6 @@ impl ResourceLimit {
             (Self::Processes, set.processes),
         ];
         is_set.into_iter().filter_map(|(limit, value)| value.map(|_| limit))
-    }
-
-    /// The limit that a refusal to start the command is about, if it is about one that is set.
-    pub(super) fn behind(error: &io::Error, set: &ResourceLimits) -> Option<Self> {
-        let limit = match error.raw_os_error()? {
-            libc::EAGAIN => Self::Processes,
-            libc::ENOMEM => Self::AddressSpace,
-            libc::EMFILE => Self::OpenFiles,
-            _ => return None,
-        };
-        Self::worded(set).find(|set| *set == limit)
     }
 }
 
@@ -138,13 +125,5 @@ mod tests {
         nothing.hear(b"Too many open files");
         assert_eq!(nothing.hit(failed), None);
         assert_eq!(nothing.hit(ChildEnd::Signal(libc::SIGXCPU)), Some(ResourceLimit::CpuSeconds));
-    }
-
-    #[test]
-    fn a_refusal_to_start_is_told_as_the_limit_that_it_is_about() {
-        let set = ResourceLimits { processes: Some(1), ..ResourceLimits::default() };
-        let behind = |code| ResourceLimit::behind(&io::Error::from_raw_os_error(code), &set);
-        assert_eq!(behind(libc::EAGAIN), Some(ResourceLimit::Processes));
-        assert_eq!((behind(libc::ENOMEM), behind(libc::ENOENT)), (None, None));
     }
 }

@@ -16,7 +16,7 @@ use super::confine;
 use super::end::KillReason;
 use super::io_worker::{self, Post};
 use super::live::Live;
-use super::{CommandSpec, Ending, OutputSink, ResourceLimit, Running, SinkWaker, SpawnError};
+use super::{CommandSpec, Ending, OutputSink, Running, SinkWaker, SpawnError};
 use crate::limits;
 use crate::obs::metrics::values::{COMMANDS_RUNNING, COMMANDS_STARTED};
 use crate::sandbox::{SandboxError, SharedSandbox};
@@ -339,13 +339,7 @@ impl Job {
         let size = self.command.lock().size;
         let hub = &self.command.hub;
         let mark = hub.lineage.mark(self.command.id as u32);
-        confine::start(&self.spec, size, mark, &hub.sandbox).map_err(|error| match error {
-            SpawnError::Os(source) => match ResourceLimit::behind(&source, &self.spec.limits) {
-                Some(limit) => SpawnError::Limit { limit, source },
-                None => SpawnError::Os(source),
-            },
-            other => other,
-        })
+        confine::start(&self.spec, size, mark, &hub.sandbox)
     }
 
     /// The command runs: from here on the io worker has it.

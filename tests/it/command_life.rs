@@ -169,6 +169,25 @@ fn limits_of_a_command_come_from_the_configuration() {
 }
 
 #[test]
+fn the_servers_own_limit_of_descriptors_is_not_told_as_the_commands() {
+    let home = Home::with_config(
+        "sandbox_mode = \"danger-full-access\"\n[app_server.command_limits]\nopen_files = 1000\n",
+    );
+    let launch = Launch::new(&home).by(["sh", "-c", "ulimit -n 48; exec \"$@\"", "sh"]);
+    let mut server = Server::launch(Transport::Stdio, launch);
+    let mut client = server.client();
+    // Each holds some descriptors of the server's as long as it runs.
+    for number in 0..48 {
+        client.send("command/exec", endless(&number.to_string()));
+    }
+    let refused = client.next_fitting("a refusal", |message| message.get("error").is_some());
+    let told = text(&refused["error"]["message"]);
+    assert!(told.contains("Too many open files (os error 24)"), "{told}");
+    assert!(!told.contains("command_limits"), "{told}");
+    server.stop();
+}
+
+#[test]
 fn more_output_than_can_be_kept_is_an_error_and_not_a_lie() {
     let mut server = server(Transport::Stdio);
     let mut client = server.client();
