@@ -381,7 +381,7 @@ fn five_hundred_at_once_are_all_answered() {
     // Answered by the store, so its files are open by now.
     client.ok("thread/list", json!({}));
     // By number: a worker that has just begun may not have its name yet.
-    let (descriptors, workers) = (server.descriptors(), server.workers().len());
+    let before = server.footprint();
     let ids: Vec<Value> = (0..500)
         .map(|number| {
             let params = with(sh(&format!("sleep 2; echo {number}")), json!({ "timeoutMs": 60_000 }));
@@ -389,13 +389,13 @@ fn five_hundred_at_once_are_all_answered() {
         })
         .collect();
     server.wait_for_children(/*at_least*/ 20);
-    assert_eq!(server.workers().len(), workers, "no OS thread more");
+    assert_eq!(server.workers().len(), before.1, "no OS thread more");
     for (number, id) in ids.iter().enumerate() {
         let answer = client.answer(id).expect("it runs");
         assert_eq!(answer, json!({ "exitCode": 0, "stdout": format!("{number}\n"), "stderr": "" }));
     }
     server.assert_nothing_runs();
-    assert_eq!(server.descriptors(), descriptors);
+    server.shrinks_to(before);
     server.stop_or_close(client);
 }
 
@@ -409,7 +409,7 @@ fn many_in_a_row_leave_nothing_behind() {
     for _ in 0..20 {
         client.ok("command/exec", json!({ "command": ["true"] }));
     }
-    let before = (server.descriptors(), server.workers().len());
+    let before = server.footprint();
     let memory = server.resident_bytes();
     for number in 0..many {
         let more = match number % 10 {
@@ -420,7 +420,7 @@ fn many_in_a_row_leave_nothing_behind() {
         assert_eq!(client.ok("command/exec", with(json!({ "command": ["true"] }), more))["exitCode"], 0);
     }
     server.assert_nothing_runs();
-    assert_eq!((server.descriptors(), server.workers().len()), before);
+    server.shrinks_to(before);
     let grown = server.resident_bytes().saturating_sub(memory);
     assert!(grown < 4 << 20, "{grown} bytes more");
     server.stop_or_close(client);

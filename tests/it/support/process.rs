@@ -359,6 +359,18 @@ impl Process {
         });
     }
 
+    /// How many descriptors and OS threads it has.
+    pub(crate) fn footprint(&self) -> (usize, usize) {
+        (self.descriptors(), self.workers().len())
+    }
+
+    /// Waits until it has no more descriptors and OS threads than it had.
+    pub(crate) fn shrinks_to(&self, (descriptors, workers): (usize, usize)) {
+        self.until("the end of what it had opened", |process| {
+            process.descriptors() <= descriptors && process.workers().len() <= workers
+        });
+    }
+
     /// How many descriptors it has open.
     pub(crate) fn descriptors(&self) -> usize {
         fs::read_dir(self.proc("fd")).expect("its descriptors").count()
