@@ -12,7 +12,9 @@
 //! ```
 //!
 //! A connection has a *reader*, which decodes messages and puts them into the one inbox, and a *writer*,
-//! which drains the connection's outbox; nobody else touches the socket. The *processor* owns all state
+//! which drains the connection's outbox. Only while the writer has nothing to do somebody else may write in
+//! its place, without waiting for the client: the processor when nothing else waits for it, and the worker
+//! for broadcasts. The *processor* owns all state
 //! that changes: sessions, loaded threads, subscriptions. It takes one event after the other, never blocks,
 //! and leaves long work to others: the *store* worker reads and writes the database, each running turn has
 //! a *turn* worker. They tell the processor what they did, and it tells the clients. What goes to many

@@ -79,6 +79,12 @@ pub const ANSWER_ROOM_BYTES: usize = 8 * KIB;
 /// Events of workers (turns, store) waiting for the processor. Full: the worker waits; the processor never
 /// waits for a worker, so this cannot lock up.
 pub const WORKER_EVENTS: usize = 1024;
+/// Bytes of an encoded message up to which it is copied into an allocation of its very size, so that the buffer
+/// it was encoded in serves the next one. A larger one keeps its buffer.
+pub const ENCODE_COPY_BYTES: usize = 4 * KIB;
+/// Bytes that the processor writes to a client by itself, in place of waking its writer, when it has nothing
+/// else to do.
+pub const ANSWER_WRITTEN_BYTES: usize = 16 * KIB;
 /// Events that the processor takes from one source before it looks at the others.
 pub const PROCESSOR_BATCH: usize = 64;
 /// Jobs waiting for the store worker. Full: a request is answered -32001, a turn waits.

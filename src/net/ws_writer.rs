@@ -93,8 +93,8 @@ impl FrameWriter {
 }
 
 impl Shortcut for Link {
-    fn write(&self, messages: &[Bytes]) -> io::Result<Bytes> {
-        let mut frames = Vec::new();
+    fn write(&self, messages: &mut dyn ExactSizeIterator<Item = &[u8]>, bytes: usize) -> io::Result<Bytes> {
+        let mut frames = Vec::with_capacity(bytes + messages.len() * FRAME_HEADER_BYTES_MAX);
         for message in messages {
             put_header(&mut frames, message)?;
             frames.extend_from_slice(message);
@@ -103,6 +103,9 @@ impl Shortcut for Link {
         Ok(if written == frames.len() { Bytes::new() } else { Bytes::from(frames).slice(written..) })
     }
 }
+
+/// Bytes of the longest header without a mask: two, and eight of length (RFC 6455, section 5.2).
+const FRAME_HEADER_BYTES_MAX: usize = 10;
 
 /// The header of a message's only frame (RFC 6455, section 5.2).
 fn put_header(buffer: &mut Vec<u8>, message: &[u8]) -> io::Result<()> {

@@ -15,4 +15,6 @@ pub use credit::{Charge, Credit};
 pub use fair::{Access, FairFull, FairLimits, FairQueue, Held, Key, Turn};
 pub use inbox::{Entry, Inbox, InboxDrain, InboxPort, Refused};
 pub use mailbox::{Mailbox, Undelivered};
-pub use outbox::{Batch, Closing, Next, Outbox, OutboxDrain, OutboxLimits, Overflow, Pushed, Shortcut};
+pub use outbox::{
+    Batch, Closing, Next, Outbox, OutboxDrain, OutboxLimits, Overflow, Pushed, Shortcut, Wakes,
+};

@@ -8,6 +8,7 @@
 mod shortcut;
 #[cfg(test)]
 mod tests;
+mod wakes;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -16,6 +17,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 use bytes::Bytes;
 
 pub use shortcut::Shortcut;
+pub use wakes::Wakes;
 
 use super::broadcast::Listening;
 use crate::obs::metrics::values::CLIENTS_CUT_OFF;
@@ -132,6 +134,8 @@ struct State {
     is_lent: bool,
     writer_waits: bool,
     writer_gone: bool,
+    /// Some [`Wakes`] will see to it that what is here is written.
+    is_gathered: bool,
 }
 
 /// Without the messages: what clients are told must not get into a log by way of a debug form.
@@ -170,11 +174,18 @@ impl Outbox {
     }
 
     fn push_charged(&self, message: Bytes, charged: usize) -> Pushed {
-        let shared = &*self.0;
+        let shared = &self.0;
         let mut state = lock(&shared.state);
         while shared.limits.overflow == Overflow::Wait && state.is_open() && !shared.has_room(&state, charged)
         {
-            state = wait(&shared.room, state);
+            if wakes::any_gathered() {
+                // Nobody, this writer least of all, waits for who waits here.
+                drop(state);
+                wakes::release();
+                state = lock(&shared.state);
+            } else {
+                state = wait(&shared.room, state);
+            }
         }
         shared.change_locked(state, |state| {
             shared.read_on(state);
@@ -215,7 +226,7 @@ impl Outbox {
 
     /// Puts a whole control frame on the control lane. Too many of them close the connection (1008).
     pub fn push_control(&self, frame: Bytes) -> Pushed {
-        let shared = &*self.0;
+        let shared = &self.0;
         shared.change(|state| {
             if !state.is_open() {
                 return Pushed::Dropped;
@@ -232,7 +243,7 @@ impl Outbox {
 
     /// Ends the connection after everything that is queued has been written.
     pub fn finish(&self, closing: Closing) {
-        let shared = &*self.0;
+        let shared = &self.0;
         shared.change(|state| {
             shared.read_on(state);
             if state.closing.is_none() {
@@ -274,28 +285,44 @@ impl State {
         !self.control.is_empty() || !self.data.is_empty() || self.rest.is_some() || self.closing.is_some()
     }
 
+    /// The writer waits although there is something to do.
+    fn is_wake_due(&self) -> bool {
+        self.writer_waits && !self.is_lent && self.has_work()
+    }
+
     fn is_open(&self) -> bool {
         self.closing.is_none() && !self.writer_gone
     }
 }
 
 impl Shared {
-    /// Does something to the state, and wakes the writer if that leaves it something to do.
-    fn change<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+    /// Does something to the state, and has the writer woken if that leaves it something to do.
+    fn change<T>(self: &Arc<Self>, work: impl FnOnce(&mut State) -> T) -> T {
         self.change_locked(lock(&self.state), work)
     }
 
-    fn change_locked<T>(&self, mut state: MutexGuard<'_, State>, work: impl FnOnce(&mut State) -> T) -> T {
+    fn change_locked<T>(
+        self: &Arc<Self>,
+        mut state: MutexGuard<'_, State>,
+        work: impl FnOnce(&mut State) -> T,
+    ) -> T {
         let outcome = work(&mut state);
-        // One wake-up per sleep: while the writer writes, producers only queue.
-        let wakes = state.writer_waits && !state.is_lent && state.has_work();
-        state.writer_waits &= !wakes;
-        // Outside of the lock, which is the first that the writer takes.
-        drop(state);
-        if wakes {
-            self.filled.notify_one();
+        if state.is_wake_due() && !wakes::gather(self, &mut state) {
+            self.wake(state);
         }
         outcome
+    }
+
+    /// Wakes the writer if it has something to do.
+    fn wake(&self, mut state: MutexGuard<'_, State>) {
+        // One wake-up per sleep: while the writer writes, producers only queue.
+        let is_due = state.is_wake_due();
+        state.writer_waits &= !is_due;
+        // Outside of the lock, which is the first that the writer takes.
+        drop(state);
+        if is_due {
+            self.filled.notify_one();
+        }
     }
 
     /// Takes what everybody was told since the last time.

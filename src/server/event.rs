@@ -74,6 +74,11 @@ pub struct EventSender {
 pub struct QueueFull;
 
 impl Events {
+    /// Nothing waits for the processor.
+    pub(super) fn is_empty(&self) -> bool {
+        self.control.is_empty() && self.workers.is_empty() && self.net.receiver().is_empty()
+    }
+
     /// The queues of a new server: where transports put messages, where workers tell events, and the ends
     /// that the processor takes.
     #[must_use]

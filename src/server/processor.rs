@@ -22,7 +22,7 @@ use crate::mcp::McpOwner;
 use crate::net::{ConnectionId, InputEnd, NetEvent, Scrape};
 use crate::obs::metrics::values::MESSAGES_IN;
 use crate::proto::{Notification, ThreadStatus, ThreadStatusChanged};
-use crate::queue::Entry;
+use crate::queue::{Entry, Wakes};
 use crate::rpc::{Incoming, Reply, Undecodable, error_response};
 use crate::sandbox::SharedSandbox;
 use crate::store::{Database, StoreError, StoreHandle};
@@ -129,6 +129,7 @@ impl Processor {
     }
 
     fn serve(&mut self, events: &Events) -> StopCause {
+        let wakes = Wakes::gather();
         let mut select = Select::new();
         select.recv(&events.control);
         select.recv(&events.workers);
@@ -150,6 +151,11 @@ impl Processor {
                 self.on_net(item);
             }
             self.publish_gauges();
+            if events.is_empty() {
+                wakes.release_or_write(limits::ANSWER_WRITTEN_BYTES);
+            } else {
+                wakes.release();
+            }
             if let Some(cause) = self.stop_cause() {
                 return cause;
             }

@@ -5,21 +5,23 @@
 //! outbox sees to it that the two never write at once, and what the client does not take is the writer's to
 //! go on with.
 
-use std::sync::Weak;
+use std::collections::VecDeque;
+use std::sync::{Arc, MutexGuard, Weak};
 use std::{fmt, io};
 
 use bytes::Bytes;
 
-use super::{Load, Outbox, Queued, State};
+use super::{Load, Outbox, Queued, Shared, State};
 use crate::sync::lock;
 
 /// A way to the client beside the writer, for when the writer has nothing to do.
 pub trait Shortcut: fmt::Debug + Send + Sync {
-    /// Writes whole messages without waiting. What is left of them comes back, for the writer to go on with.
+    /// Writes whole messages, `bytes` in all, without waiting. What is left of them comes back, for the writer
+    /// to go on with.
     ///
     /// # Errors
     /// Nothing at all was written.
-    fn write(&self, messages: &[Bytes]) -> io::Result<Bytes>;
+    fn write(&self, messages: &mut dyn ExactSizeIterator<Item = &[u8]>, bytes: usize) -> io::Result<Bytes>;
 }
 
 impl Outbox {
@@ -28,41 +30,57 @@ impl Outbox {
         lock(&self.0.state).shortcut = Some(shortcut);
     }
 
-    /// Like [`Self::read_on`], and writes what that brings if the writer has nothing to do and there are at
-    /// most `bytes_max` bytes of it: to wake the writer for it would take several times as long.
+    /// Like [`Self::read_on`], and writes what there is if the writer has nothing to do and there are at most
+    /// `bytes_max` bytes of it: to wake the writer for it would take several times as long.
     pub(in crate::queue) fn read_on_and_write(&self, bytes_max: usize) {
-        let shared = &*self.0;
-        let mut state = lock(&shared.state);
-        let has_nothing_else = state.writer_waits && !state.has_work();
-        let shortcut = state.shortcut.as_ref().filter(|_| has_nothing_else).and_then(Weak::upgrade);
-        let Some(shortcut) = shortcut else {
-            return shared.change_locked(state, |state| shared.read_on(state));
-        };
-        shared.read_on(&mut state);
-        let bytes: usize = state.data.iter().map(|queued| queued.message.len()).sum();
-        if bytes > 0 && bytes <= bytes_max {
+        let mut state = lock(&self.0.state);
+        self.0.read_on(&mut state);
+        self.0.write_or_wake(state, bytes_max);
+    }
+}
+
+impl Shared {
+    /// Writes what is queued in place of a writer that waits, if there are at most `bytes_max` bytes of it;
+    /// else wakes the writer.
+    pub(super) fn write_or_wake<'a>(&'a self, mut state: MutexGuard<'a, State>, bytes_max: usize) {
+        if let Some((shortcut, bytes)) = state.shortcut_for(bytes_max) {
             // Nobody wakes the writer until this is taken back.
             state.is_lent = true;
-            let queued: Vec<Queued> = state.data.drain(..).collect();
+            let mut queued = std::mem::take(&mut state.data);
             drop(state);
-            let messages: Vec<Bytes> = queued.iter().map(|queued| queued.message.clone()).collect();
-            let written = shortcut.write(&messages);
-            state = lock(&shared.state);
-            state.note_written(queued, written);
+            let written = shortcut.write(&mut queued.iter().map(|queued| &*queued.message), bytes);
+            state = lock(&self.state);
+            state.note_written(&mut queued, written);
+            if state.data.is_empty() {
+                // With the room that it has.
+                state.data = queued;
+            }
             state.is_lent = false;
         }
         // It still waits, and may have something to do by now.
-        shared.change_locked(state, |_| ());
+        self.wake(state);
     }
 }
 
 impl State {
-    /// The shortcut has written these.
-    pub(super) fn note_written(&mut self, queued: Vec<Queued>, written: io::Result<Bytes>) {
+    /// The way beside the writer, if it may be taken for what is queued, and how much that is.
+    fn shortcut_for(&self, bytes_max: usize) -> Option<(Arc<dyn Shortcut>, usize)> {
+        let is_plain = self.control.is_empty() && self.rest.is_none() && self.closing.is_none();
+        if bytes_max == 0 || !self.is_wake_due() || !is_plain {
+            return None;
+        }
+        let bytes: usize = self.data.iter().map(|queued| queued.message.len()).sum();
+        let shortcut = self.shortcut.as_ref().filter(|_| bytes <= bytes_max)?;
+        Some((shortcut.upgrade()?, bytes))
+    }
+
+    /// The shortcut has written these; what it has not is put back.
+    pub(super) fn note_written(&mut self, queued: &mut VecDeque<Queued>, written: io::Result<Bytes>) {
         match written {
             Ok(rest) => {
                 let bytes = queued.iter().map(|queued| queued.charged).sum();
                 let load = Load { messages: queued.len(), bytes };
+                queued.clear();
                 if rest.is_empty() {
                     self.load.take(load);
                 } else {
@@ -70,7 +88,7 @@ impl State {
                 }
             }
             // Also when the connection was cut meanwhile: then they come before the goodbye.
-            Err(_) => queued.into_iter().rev().for_each(|queued| self.data.push_front(queued)),
+            Err(_) => queued.drain(..).rev().for_each(|queued| self.data.push_front(queued)),
         }
     }
 }

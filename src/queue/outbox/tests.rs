@@ -141,10 +141,11 @@ impl fmt::Debug for Way {
 }
 
 impl Shortcut for Way {
-    fn write(&self, messages: &[Bytes]) -> io::Result<Bytes> {
+    fn write(&self, messages: &mut dyn ExactSizeIterator<Item = &[u8]>, bytes: usize) -> io::Result<Bytes> {
         (self.meanwhile)();
         let takes = self.takes.ok_or(io::ErrorKind::WouldBlock)?;
-        let all = Bytes::from(messages.concat());
+        let all = Bytes::from(messages.collect::<Vec<_>>().concat());
+        assert_eq!(all.len(), bytes);
         let taken = takes.min(all.len());
         let _ = self.written.send(("way", text(&all[..taken])));
         Ok(all.slice(taken..))
@@ -241,8 +242,8 @@ fn what_the_shortcut_wrote_counts_no_more_and_a_rest_counts_until_it_is_written(
     {
         let mut state = lock(&outbox.0.state);
         state.load = Load { messages: 2, bytes: 8 };
-        state.note_written(vec![queued("told")], Ok(Bytes::new()));
-        state.note_written(vec![queued("more")], Ok(Bytes::from_static(b"re")));
+        state.note_written(&mut VecDeque::from([queued("told")]), Ok(Bytes::new()));
+        state.note_written(&mut VecDeque::from([queued("more")]), Ok(Bytes::from_static(b"re")));
     }
     assert_eq!(outbox.bytes_queued(), 4);
     let mut batch = Batch::default();
