@@ -1,11 +1,14 @@
 //! From parts to the text of a message, once per message: what goes to many connections is encoded once and
 //! shared. The order of the keys is the reference's.
 
+use std::cell::Cell;
+
 use bytes::Bytes;
 use serde::Serialize;
 
 use super::error::{RpcError, code};
 use super::id::RequestId;
+use crate::limits;
 use crate::obs::metrics::values::OVERLOADED;
 
 #[derive(Serialize)]
@@ -84,8 +87,21 @@ pub fn with_seq(notification: &Bytes, seq: u64) -> Bytes {
     numbered.into()
 }
 
+/// Small messages, most of all, take one allocation of their very size; large ones are not copied.
 fn encode(message: &impl Serialize) -> Result<Bytes, serde_json::Error> {
-    serde_json::to_vec(message).map(Bytes::from)
+    thread_local! {
+        static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    }
+    let mut scratch = SCRATCH.try_with(Cell::take).unwrap_or_default();
+    scratch.clear();
+    serde_json::to_writer(&mut scratch, message)?;
+    if scratch.len() > limits::ENCODE_COPY_BYTES {
+        return Ok(scratch.into());
+    }
+    let encoded = Bytes::copy_from_slice(&scratch);
+    // A worker that is ending keeps nothing.
+    let _ = SCRATCH.try_with(|slot| slot.set(scratch));
+    Ok(encoded)
 }
 
 #[cfg(test)]

@@ -124,7 +124,8 @@ pub fn decode_text(text: &str) -> Result<Incoming, Undecodable> {
             });
         }
     };
-    let params = owned(envelope.params);
+    // An empty object says what no parameters say.
+    let params = owned(envelope.params.filter(|params| params.get() != "{}"));
     match id {
         None => Ok(Incoming::Notification { method, params }),
         Some(Ok(id)) => Ok(Incoming::Request(Request { id, method, params, trace: owned(envelope.trace) })),
@@ -199,6 +200,10 @@ mod tests {
         };
         assert_eq!((request.id, &*request.method), ("a".into(), "m/x"));
         assert_eq!(request.params.expect("params").get(), r#"{"k":1}"#);
+        let Ok(Incoming::Request(empty)) = decode(br#"{"id":1,"method":"m","params":{}}"#) else {
+            panic!("a request")
+        };
+        assert!(empty.params.is_none(), "an empty object says nothing");
         let notification = decode(br#"{"method":"initialized","params":null}"#);
         assert!(matches!(notification, Ok(Incoming::Notification { params: None, .. })), "{notification:?}");
         let answer = decode(br#"{"id":0,"result":null}"#);
