@@ -79,8 +79,8 @@ pub const ANSWER_ROOM_BYTES: usize = 8 * KIB;
 /// Events of workers (turns, store) waiting for the processor. Full: the worker waits; the processor never
 /// waits for a worker, so this cannot lock up.
 pub const WORKER_EVENTS: usize = 1024;
-/// Bytes of an encoded message up to which it is copied into an allocation of its very size, so that the buffer
-/// it was encoded in serves the next one. A larger one keeps its buffer.
+/// Bytes of an encoded message up to which it is copied into an allocation of its very size, so that the
+/// buffer it was encoded in serves the next one. A larger one keeps its buffer.
 pub const ENCODE_COPY_BYTES: usize = 4 * KIB;
 /// Bytes that the processor writes to a client by itself, in place of waking its writer, when it has nothing
 /// else to do.

@@ -16,12 +16,12 @@ use crate::sync::lock;
 
 /// A way to the client beside the writer, for when the writer has nothing to do.
 pub trait Shortcut: fmt::Debug + Send + Sync {
-    /// Writes whole messages, `bytes` in all, without waiting. What is left of them comes back, for the writer
-    /// to go on with.
+    /// Writes whole messages, `size` bytes in all, without waiting. What is left of them comes back, for the
+    /// writer to go on with.
     ///
     /// # Errors
     /// Nothing at all was written.
-    fn write(&self, messages: &mut dyn ExactSizeIterator<Item = &[u8]>, bytes: usize) -> io::Result<Bytes>;
+    fn write(&self, messages: &mut dyn ExactSizeIterator<Item = &[u8]>, size: usize) -> io::Result<Bytes>;
 }
 
 impl Outbox {
