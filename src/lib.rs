@@ -38,7 +38,7 @@
 //! | `cN-rd`, `cN-wr` | 1 each per connection | head, upgrade, WebSocket | connection closed |
 //! | `broadcast` | 0 or 1 | tells idle connections what everybody is told; starts when there is such a one | its owner lets go |
 //! | `exec-spawn` | 0 or 1 | [`exec`]: starts commands, and [`mcp`] servers, which die with it; starts with the first | its owner lets go |
-//! | `exec-io` | 0 or 1 | [`exec`]: inputs, outputs and ends of all running commands | every command is reaped |
+//! | `exec-io` | 0 or 1 | [`exec`]: inputs, outputs and ends of all running commands, and deaths of what they leave behind | every command is reaped |
 //! | `cmd-end` | 1 per running command, on Linux none | [`sys::child`]: waits for its end | it has ended |
 //! | `fs-N` | 0 to `FILE_WORKERS` | [`files`]: reads and writes files; starts when it is needed | its owner lets go |
 //! | `look-N` | 0 to `FILE_WORKERS` | [`files`]: looks at configurations, projects and skills, and changes the user's; starts when it is needed | its owner lets go |

@@ -8,6 +8,7 @@ use app_server::{cli, limits, obs, run, sys};
 fn main() -> ExitCode {
     // Before the first worker: each would get a share of memory of its own.
     sys::memory::tune_allocator();
+    sys::orphans::hold_signal_back();
     let log = obs::log::init(&obs::log::Wanted::of_environment());
     let outcome = cli::parse(std::env::args_os().skip(1)).and_then(run::run);
     // Log lines go first: the last line on stderr is what ended the process.

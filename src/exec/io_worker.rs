@@ -1,6 +1,7 @@
 //! The worker `exec-io`: waits for whatever any running command does next, and deals with it.
 
 use std::collections::HashMap;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,8 @@ use super::command::{CommandId, CommandRef};
 use super::live::{Live, Part};
 use super::spawner::Hub;
 use crate::limits;
-use crate::sys::poller::Poller;
+use crate::sys::orphans::DeathWatch;
+use crate::sys::poller::{Interest, Poller};
 
 /// What others want of the io worker.
 #[derive(Debug)]
@@ -24,8 +26,28 @@ pub(super) enum Post {
     Stop,
 }
 
+/// What the watch for deaths is known as; no part of a command is.
+const DEATHS: u64 = u64::MAX - 1;
+
+/// Watches for deaths of what commands have left behind. Without, they are found when a command ends.
+fn watch_deaths(poller: &Poller) -> Option<DeathWatch> {
+    let watch = || -> io::Result<Option<DeathWatch>> {
+        let deaths = DeathWatch::new()?;
+        if let Some(deaths) = &deaths {
+            poller.add(deaths, DEATHS, Interest::Read)?;
+        }
+        Ok(deaths)
+    };
+    let watched = watch();
+    if let Err(error) = &watched {
+        tracing::warn!(%error, "what a running command leaves behind stays a zombie until a command ends");
+    }
+    watched.ok().flatten()
+}
+
 /// Runs until it is told to stop and every command is reaped.
 pub(super) fn run(mut poller: Poller, hub: &Arc<Hub>) {
+    let deaths = watch_deaths(&poller);
     let mut commands: HashMap<CommandId, Live> = HashMap::new();
     let mut buffer = vec![0; limits::COMMAND_READ_BYTES];
     let (mut ready, mut posts) = (Vec::new(), Vec::new());
@@ -55,6 +77,11 @@ pub(super) fn run(mut poller: Poller, hub: &Arc<Hub>) {
             }
         }
         for token in ready.drain(..) {
+            if let (DEATHS, Some(deaths)) = (token, &deaths) {
+                deaths.clear();
+                hub.reap_orphans();
+                continue;
+            }
             let (id, part) = Part::of(token);
             serve(hub, &mut commands, id, &poller, |live, poller| live.on_ready(part, poller, &mut buffer));
         }

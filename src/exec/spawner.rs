@@ -24,6 +24,7 @@ use crate::sync::lock;
 use crate::sys::child::{self, Child};
 use crate::sys::guard::Guard;
 use crate::sys::lineage::Lineage;
+use crate::sys::orphans;
 use crate::sys::poller::{PollWaker, Poller};
 use crate::sys::worker::Worker;
 use crate::timer::TimerHandle;
@@ -252,6 +253,7 @@ impl Hub {
     /// it dies: so again after a pause, if something is dying. `over` is one that has ended, but is not
     /// reaped.
     pub(super) fn sweep(self: &Arc<Self>, over: Option<(CommandId, Pid)>, pause: Duration) {
+        self.reap_orphans();
         let left = self.lineage.sweep(|id, pid| match over {
             Some((over, own)) if over == CommandId::from(id) => pid == own,
             _ => lock(&self.commands).contains_key(&CommandId::from(id)),
@@ -272,6 +274,12 @@ impl Hub {
                 hub.post(Post::Sweep(pause * 2));
             });
         }
+    }
+
+    /// Reaps what has died of what commands have left behind, also of those that still run. Not at the end:
+    /// once `exec-spawn` is gone, the commands themselves are inherited, and their own ends are waited for.
+    pub(super) fn reap_orphans(&self) {
+        orphans::reap(/*may*/ || !self.is_ending());
     }
 
     /// The command is reaped. Who of its group is still dying may leave children behind.

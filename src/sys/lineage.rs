@@ -11,7 +11,6 @@
 //! one cannot.
 
 use std::ffi::CStr;
-use std::fs;
 use std::io::Write;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -23,6 +22,8 @@ use rustix::process::{
     Pid, PidfdFlags, Resource, Rlimit, Signal, WaitId, WaitIdOptions, getrlimit, pidfd_open,
     pidfd_send_signal, setrlimit, waitid,
 };
+
+use super::orphans;
 
 /// Bytes of `/proc/PID/limits` and `stat` that are looked at: all of them.
 const TEXT_BYTES: usize = 2048;
@@ -140,20 +141,13 @@ impl Process {
     }
 }
 
-/// The children that this process has inherited: those of its first OS thread, which starts none itself.
-/// Where the kernel does not list them (`CONFIG_PROC_CHILDREN`) it is all processes there are.
+/// The processes that this one has inherited, or if that is not known all there are.
 fn left_behind() -> Vec<Pid> {
-    let own = rustix::process::getpid();
-    match fs::read_to_string(format!("/proc/self/task/{own}/children")) {
-        Ok(children) => {
-            children.split_ascii_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect()
-        }
-        Err(_) => {
-            let mut all = Vec::new();
-            each_process(|pid| all.push(pid));
-            all
-        }
-    }
+    orphans::inherited().unwrap_or_else(|| {
+        let mut all = Vec::new();
+        each_process(|pid| all.push(pid));
+        all
+    })
 }
 
 /// Calls this with every process of the machine but this one. It allocates nothing.

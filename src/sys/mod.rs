@@ -18,6 +18,11 @@ pub mod memory;
 #[cfg(target_os = "linux")]
 pub mod namespace;
 pub mod notify;
+#[cfg(target_os = "linux")]
+pub mod orphans;
+#[cfg(not(target_os = "linux"))]
+#[path = "orphans_elsewhere.rs"]
+pub mod orphans;
 pub mod poller;
 pub mod rlimit;
 pub mod signals;

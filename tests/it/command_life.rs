@@ -291,6 +291,26 @@ fn commands_die_with_a_server_that_is_killed() {
     server.kill_with_children();
 }
 
+/// Half of them have made themselves unknown: they carry no mark of a command any more.
+#[test]
+fn what_dies_of_what_a_running_command_has_left_behind_is_reaped() {
+    let mut server = server(Transport::Stdio);
+    let mut client = server.client();
+    let script = "for i in {1..20}; do (env true &); ((ulimit -Sx 1; exec env true) &); done; \
+                  (setsid sleep 3600 >/dev/null 2>&1 &); echo up; sleep 3600";
+    let params = json!({ "processId": "b", "disableTimeout": true, "streamStdoutStderr": true });
+    let command = with(json!({ "command": ["bash", "-c", script] }), params);
+    let id = client.send("command/exec", command);
+    wait_for_output(&client, "b", "up");
+    server.until("one orphan is left, which lives", |server| server.orphans() == 1);
+    assert_eq!(server.children().len(), 1, "the command itself");
+    client.ok("command/exec/terminate", json!({ "processId": "b" }));
+    assert_eq!(client.answer(&id).expect("it ends")["exitCode"], 137);
+    server.until("none is left", |server| server.orphans() == 0);
+    server.assert_nothing_runs();
+    server.stop_or_close(client);
+}
+
 /// Starts a process that leaves its group and session, loses its parent and empties its environment, and
 /// tells its number; then waits.
 fn daemon(id: &str) -> Value {
@@ -365,6 +385,9 @@ fn commands_end_although_who_started_the_server_ignores_their_end() {
     let mut client = server.client();
     assert!(server.ignores(Signal::CHILD), "it was started so");
     assert_eq!(client.ok("command/exec", sh("exit 3"))["exitCode"], 3);
+    // Nor does a command take over what the server holds back.
+    let held_back = client.ok("command/exec", sh("grep SigBlk /proc/self/status"));
+    assert_eq!(held_back["stdout"], "SigBlk:\t0000000000000000\n");
     assert_eq!(
         client.ok("command/exec", with(sh("exit 4"), json!({ "tty": true, "processId": "t" })))["exitCode"],
         4

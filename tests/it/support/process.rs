@@ -303,6 +303,12 @@ impl Process {
         pids.split_whitespace().filter(is_command).map(state).collect()
     }
 
+    /// The processes that it has inherited from its commands, zombies among them.
+    pub(crate) fn orphans(&self) -> usize {
+        let of_the_first = self.proc(&format!("task/{}/children", self.child.id()));
+        fs::read_to_string(of_the_first).unwrap_or_default().split_whitespace().count()
+    }
+
     /// Waits until so many child processes run.
     pub(crate) fn wait_for_children(&self, at_least: usize) {
         self.until("children", |process| process.children().len() >= at_least);
