@@ -36,7 +36,7 @@ pub use features::{Feature, Features};
 pub use mcp::{McpServerConfig, McpTransport, ToolApproval};
 pub use overrides::Override;
 pub use policy::{ApprovalPolicy, SandboxMode, SandboxWorkspaceWrite};
-pub use project::{Trust, project_folders};
+pub use project::{InUse, Trust, project_folders};
 pub use provider::{PROVIDER_OFFLINE, PROVIDER_OPENAI, ProviderConfig, ProviderKind, WireApi};
 pub use server::{CommandLimits, ServerConfig};
 pub use shown::{effective as shown, without_user_info};

@@ -5,12 +5,13 @@
 //! Reads files, each bounded: for workers, not for the processor.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, Weak};
 
 use toml::{Table, Value};
 
 use super::{Config, Layer, LayerSource, file};
 use crate::error::StartError;
+use crate::sync::lock;
 
 /// Keys that a project cannot set: where the words of the user and his keys go, and what is the server's.
 const NOT_FOR_PROJECTS: &[&str] = &[
@@ -34,6 +35,28 @@ pub enum Trust {
     Untrusted,
 }
 
+/// The configurations that were made for projects and are still in use: whoever works in one project shares
+/// one, because each is a whole configuration.
+#[derive(Debug, Default)]
+pub struct InUse(Mutex<Vec<Weak<Config>>>);
+
+impl InUse {
+    /// The one that was made of the same.
+    fn find(&self, layers: &[Layer], trust: Option<Trust>) -> Option<Arc<Config>> {
+        // From the strongest on: projects differ, the user's file is that of all.
+        let is_it = |config: &Arc<Config>| {
+            config.trust == trust && config.layers.iter().rev().eq(layers.iter().rev())
+        };
+        lock(&self.0).iter().filter_map(Weak::upgrade).find(is_it)
+    }
+
+    fn note(&self, config: &Arc<Config>) {
+        let mut all = lock(&self.0);
+        all.retain(|config| config.strong_count() > 0);
+        all.push(Arc::downgrade(config));
+    }
+}
+
 /// The folders from the project's root, which is where `.git` is, down to `cwd`; only `cwd` if there is none.
 #[must_use]
 pub fn project_folders(cwd: &Path) -> Vec<PathBuf> {
@@ -45,11 +68,12 @@ pub fn project_folders(cwd: &Path) -> Vec<PathBuf> {
 }
 
 impl Config {
-    /// This configuration as it is for work in a folder, which is absolute and need not exist.
+    /// This configuration as it is for work in a folder, which is absolute and need not exist; shared with
+    /// who has the same in use.
     ///
     /// # Errors
     /// [`StartError::Config`] and [`StartError::Path`]: a trusted project's file cannot be read.
-    pub fn seen_from(self: &Arc<Self>, cwd: &Path) -> Result<Arc<Self>, StartError> {
+    pub fn seen_from(self: &Arc<Self>, cwd: &Path, in_use: &InUse) -> Result<Arc<Self>, StartError> {
         let folders = project_folders(cwd);
         let root = folders.first().map_or(cwd, PathBuf::as_path);
         let mut layers = Vec::new();
@@ -67,7 +91,12 @@ impl Config {
         // Stronger than the user's file, weaker than the command line.
         let at = all.iter().take_while(|layer| matches!(layer.source, LayerSource::File(_))).count();
         all.splice(at..at, layers);
-        Self::from_layers(self.home.clone(), all, trust).map(Arc::new)
+        if let Some(config) = in_use.find(&all, trust) {
+            return Ok(config);
+        }
+        let config = Self::from_layers(self.home.clone(), all, trust).map(Arc::new)?;
+        in_use.note(&config);
+        Ok(config)
     }
 
     fn project_layer(&self, own: PathBuf, folder: &Path, root: &Path) -> Result<Layer, StartError> {
@@ -152,20 +181,20 @@ mod tests {
         let folder = project();
         let deep = folder.at("repo/deep/er");
         let config = trusting(&folder, &[("repo", "trusted")]);
-        let seen = config.seen_from(&deep).expect("read");
+        let seen = config.seen_from(&deep, &InUse::default()).expect("read");
         assert_eq!(seen.model.as_deref(), Some("deepest"));
         assert_eq!(seen.sandbox_mode, Some(super::super::SandboxMode::ReadOnly));
         // Where the user's words go is the user's.
         assert_eq!((seen.model_provider.as_deref(), seen.trust), (Some("openai"), Some(Trust::Trusted)));
-        let at_root = config.seen_from(&folder.at("repo")).expect("read");
+        let at_root = config.seen_from(&folder.at("repo"), &InUse::default()).expect("read");
         assert_eq!(at_root.model.as_deref(), Some("roots"));
-        let outside = config.seen_from(folder.path()).expect("read");
+        let outside = config.seen_from(folder.path(), &InUse::default()).expect("read");
         assert!(outside.model.as_deref() == Some("users") && outside.trust.is_none());
         folder.write("repo/deep/er/.codex/config.toml", "model = \n");
-        let error = config.seen_from(&deep).expect_err("broken").to_string();
+        let error = config.seen_from(&deep, &InUse::default()).expect_err("broken").to_string();
         assert!(error.contains("er/.codex/config.toml:1:"), "{error}");
         folder.write("repo/deep/er/.codex/config.toml", "approval_policy = 3\n");
-        let error = config.seen_from(&deep).expect_err("broken").to_string();
+        let error = config.seen_from(&deep, &InUse::default()).expect_err("broken").to_string();
         assert!(error.contains("approval_policy (from ") && error.contains("er/.codex/"), "{error}");
     }
 
@@ -180,7 +209,7 @@ mod tests {
             (&[("repo", "trusted"), ("repo/deep/er", "untrusted")], "roots", [false, true]),
         ] {
             let config = trusting(&folder, trusts);
-            let seen = config.seen_from(&deep).expect("read");
+            let seen = config.seen_from(&deep, &InUse::default()).expect("read");
             assert_eq!(seen.model.as_deref(), Some(model), "{trusts:?}");
             let projects = seen.layers.iter().filter(|layer| matches!(layer.source, LayerSource::Project(_)));
             let said: Vec<bool> = projects.map(|layer| layer.disabled.is_some()).collect();
@@ -188,6 +217,26 @@ mod tests {
         }
         // A broken file that does not count does no harm.
         folder.write("repo/deep/er/.codex/config.toml", "model = \n");
-        assert!(trusting(&folder, &[]).seen_from(&deep).is_ok());
+        assert!(trusting(&folder, &[]).seen_from(&deep, &InUse::default()).is_ok());
+    }
+
+    #[test]
+    fn who_works_in_one_project_shares_its_configuration_as_long_as_it_is_in_use() {
+        let folder = project();
+        let (root, deep, in_use) = (folder.at("repo"), folder.at("repo/deep/er"), InUse::default());
+        let config = trusting(&folder, &[("repo", "trusted")]);
+        let seen = |cwd: &Path| config.seen_from(cwd, &in_use).expect("read");
+        let (one, other, above) = (seen(&deep), seen(&deep), seen(&root));
+        assert!(Arc::ptr_eq(&one, &other) && Arc::ptr_eq(&above, &seen(&root)));
+        assert!(!Arc::ptr_eq(&one, &above));
+        // Of the user's file nothing is shared with what it was.
+        let changed = trusting(&folder, &[("repo", "trusted"), ("elsewhere", "trusted")]);
+        assert!(!Arc::ptr_eq(&one, &changed.seen_from(&deep, &in_use).expect("read")));
+        folder.write("repo/deep/er/.codex/config.toml", "model = \"another\"\n");
+        assert_eq!(seen(&deep).model.as_deref(), Some("another"));
+        drop((one, other, above));
+        let last = seen(&deep);
+        assert_eq!(lock(&in_use.0).len(), 1, "the others are not in use");
+        assert!(Arc::ptr_eq(&last, &seen(&deep)));
     }
 }

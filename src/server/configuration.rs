@@ -4,6 +4,7 @@
 //! [`Configuration`] reads files and is for file workers; the processor works with the [`Current`] that it
 //! was given last. Of threads it knows where they work, and nothing of what they do.
 
+use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -13,7 +14,7 @@ use super::files::Looker;
 use super::processor::Processor;
 use super::{Event, Facts, facts};
 use crate::agent::{Defaults, ThreadId, instruction_sources};
-use crate::config::Config;
+use crate::config::{Config, InUse};
 use crate::error::StartError;
 use crate::mcp::Mcp;
 use crate::model::Providers;
@@ -52,6 +53,8 @@ fn environment(name: &str) -> Option<String> {
 /// Who reads the file, one after the other.
 pub struct Configuration {
     state: Mutex<State>,
+    /// With a project's part.
+    in_use: InUse,
     mcp: Mcp,
 }
 
@@ -103,7 +106,8 @@ impl Configuration {
     /// Begins with what the server was started with.
     #[must_use]
     pub fn new(current: Arc<Current>, mcp: Mcp) -> Self {
-        Self { state: Mutex::new(State { current, stamp: None, is_stamped: false }), mcp }
+        let state = Mutex::new(State { current, stamp: None, is_stamped: false });
+        Self { state, in_use: InUse::default(), mcp }
     }
 
     /// The configuration as it is now.
@@ -127,6 +131,14 @@ impl Configuration {
         let mut state = lock(&self.state);
         state.reload(&self.mcp)?;
         Ok(Arc::clone(&state.current))
+    }
+
+    /// A configuration with the part of the project around `cwd`, which is absolute.
+    ///
+    /// # Errors
+    /// What is wrong with a file of the project.
+    pub fn seen_from(&self, current: &Current, cwd: &str) -> Result<Arc<Config>, StartError> {
+        current.config.seen_from(cwd.as_ref(), &self.in_use)
     }
 
     /// Lets `change` change the file, alone, and reads it again.
@@ -171,7 +183,7 @@ impl Ground {
     fn look(configuration: &Configuration, cwd: &str) -> Result<Self, RpcError> {
         let look = || {
             let current = configuration.now()?;
-            let config = current.config.seen_from(cwd.as_ref())?;
+            let config = configuration.seen_from(&current, cwd)?;
             let defaults = facts::defaults(&config, cwd);
             let instructions = instruction_sources(&config.home, cwd.as_ref());
             let instructions =
@@ -227,8 +239,13 @@ impl Processor {
         let places: Vec<(ThreadId, String)> = places.collect();
         let work = move |configuration: &Configuration| {
             let (current, answer) = change(configuration)?;
-            let ground = |(id, cwd): (ThreadId, String)| Some((id, Ground::look(configuration, &cwd).ok()?));
-            let grounds: Vec<_> = places.into_iter().filter_map(ground).collect();
+            // Once for all who work in one place.
+            let mut looked = HashMap::new();
+            let ground = |(id, cwd): (ThreadId, String)| {
+                let look = |cwd: &String| Ground::look(configuration, cwd).ok();
+                Some((id, looked.entry(cwd).or_insert_with_key(look).clone()?))
+            };
+            let grounds: Vec<(ThreadId, Ground)> = places.into_iter().filter_map(ground).collect();
             Ok((current, answer, grounds))
         };
         self.on_configuration(caller, reply, work, |processor, reply, changed| match changed {

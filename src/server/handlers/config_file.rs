@@ -36,7 +36,7 @@ pub(in crate::server) fn read(
         let unreadable = |error: StartError| RpcError::internal(error.to_string());
         let current = configuration.now().map_err(unreadable)?;
         let config = match params.cwd {
-            Some(_) => current.config.seen_from(cwd.as_ref()).map_err(unreadable)?,
+            Some(_) => configuration.seen_from(&current, &cwd).map_err(unreadable)?,
             None => Arc::clone(&current.config),
         };
         let defaults = facts::defaults(&config, &cwd);
