@@ -20,6 +20,7 @@ mod link;
 mod listener;
 mod metrics;
 mod readiness;
+mod slices;
 pub mod stdio;
 mod unix;
 mod upgrade;

@@ -5,7 +5,7 @@
 //! waits, and the pipe pushes back. It knows nothing of methods.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use crossbeam_channel::{Receiver, Select};
 use memchr::memchr;
 use rustix::event::{PollFd, PollFlags, poll};
 
+use super::slices::write_slices;
 use super::{Admission, ConnectionId, ConnectionIds, InputEnd, NetEvent, NetInbox, Opened, Transport};
 use crate::error::StartError;
 use crate::limits;
@@ -251,39 +252,72 @@ fn write_lines(id: ConnectionId, mut output: File, mut drain: OutboxDrain, port:
     }
 }
 
-/// Writes whole lines, gathering small ones into one system call. A large one is written from where it is:
-/// a copy would double what it takes.
+/// Writes whole lines, gathering small ones into one system call. A large one is written from where it is,
+/// with those before it: a copy would double what it takes.
 fn write_batch(output: &mut File, messages: &[Bytes], buffer: &mut Vec<u8>) -> io::Result<()> {
     buffer.clear();
     for message in messages {
         if message.len() < limits::WRITE_COPY_BYTES {
             buffer.extend_from_slice(message);
+            buffer.push(b'\n');
         } else {
-            write_all(output, buffer)?;
+            write_all(output, &mut [buffer, &message[..], b"\n"].map(IoSlice::new))?;
             buffer.clear();
-            write_all(output, message)?;
         }
-        buffer.push(b'\n');
     }
-    write_all(output, buffer)?;
+    write_all(output, &mut [IoSlice::new(buffer)])?;
     if buffer.capacity() > 2 * limits::WRITE_BATCH_BYTES {
         *buffer = Vec::new();
     }
     Ok(())
 }
 
-/// `write_all` that also serves a descriptor which the parent has made non-blocking.
-fn write_all(output: &mut File, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match output.write(bytes) {
-            Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(count) => bytes = &bytes[count..],
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+/// Writes all of it, also to a descriptor which the parent has made non-blocking.
+fn write_all(output: &mut File, mut left: &mut [IoSlice<'_>]) -> io::Result<()> {
+    loop {
+        match write_slices(output, &mut left) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 let _ = poll(&mut [PollFd::from_borrowed_fd(output.as_fd(), PollFlags::OUT)], None);
             }
-            Err(error) => return Err(error),
+            written => return written,
         }
     }
-    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixDatagram;
+
+    use super::*;
+
+    #[test]
+    fn a_large_line_is_written_in_one_go_with_what_is_before_it() {
+        // Each write is a message of its own.
+        let (ours, theirs) = UnixDatagram::pair().expect("a pair");
+        let large = vec![b'x'; limits::WRITE_COPY_BYTES];
+        let messages = [Bytes::from_static(b"{}"), Bytes::from(large.clone()), Bytes::from_static(b"[]")];
+        write_batch(&mut File::from(OwnedFd::from(ours)), &messages, &mut Vec::new()).expect("it is written");
+        let mut buffer = vec![0; 2 * limits::WRITE_COPY_BYTES];
+        let size = theirs.recv(&mut buffer).expect("the first");
+        assert!(buffer[..size] == [b"{}\n", &large[..], b"\n"].concat(), "{size} bytes");
+        let size = theirs.recv(&mut buffer).expect("the second");
+        assert_eq!(&buffer[..size], b"[]\n");
+    }
+
+    #[test]
+    fn a_pipe_that_does_not_wait_gets_all_of_it() {
+        let (mut reader, writer) = io::pipe().expect("a pipe");
+        rustix::io::ioctl_fionbio(&writer, /*value*/ true).expect("it does not wait");
+        let large = Bytes::from(vec![b'x'; 64 * limits::WRITE_COPY_BYTES]);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut writer = File::from(OwnedFd::from(writer));
+                let messages = [Bytes::from_static(b"{}"), large.clone()];
+                write_batch(&mut writer, &messages, &mut Vec::new()).expect("it is written");
+            });
+            let mut read = Vec::new();
+            reader.read_to_end(&mut read).expect("it ends");
+            assert!(read == [b"{}\n", &large[..], b"\n"].concat(), "{} bytes", read.len());
+        });
+    }
 }

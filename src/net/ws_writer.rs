@@ -15,6 +15,7 @@ use tungstenite::protocol::frame::coding::{Data, OpCode};
 use tungstenite::protocol::frame::{Frame, FrameHeader};
 
 use super::link::Link;
+use super::slices::write_slices;
 use crate::limits;
 use crate::queue::{Batch, Closing, Next, OutboxDrain, Shortcut};
 
@@ -74,7 +75,7 @@ impl FrameWriter {
             if message.len() <= limits::WRITE_COPY_BYTES {
                 self.buffer.extend_from_slice(message);
             } else {
-                write_both(out, &self.buffer, message)?;
+                write_slices(out, &mut &mut [IoSlice::new(&self.buffer), IoSlice::new(message)][..])?;
                 self.buffer.clear();
             }
         }
@@ -124,21 +125,6 @@ fn close_frame(closing: &Closing) -> Frame {
 
 fn is_close(frame: &Bytes) -> bool {
     frame.first().is_some_and(|first| first & 0x0F == 0x8)
-}
-
-fn write_both(out: &mut impl Write, first: &[u8], second: &[u8]) -> io::Result<()> {
-    let mut slices = [IoSlice::new(first), IoSlice::new(second)];
-    let mut left = &mut slices[..];
-    IoSlice::advance_slices(&mut left, 0);
-    while !left.is_empty() {
-        match out.write_vectored(left) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(size) => IoSlice::advance_slices(&mut left, size),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
