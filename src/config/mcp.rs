@@ -45,16 +45,12 @@ pub enum ToolApproval {
 }
 
 impl ToolApproval {
-    fn read<'a>(section: &mut Section<'a>, key: &'a str) -> Result<Option<Self>, StartError> {
-        let Some(word) = section.text(key)? else { return Ok(None) };
-        match word.as_str() {
-            "auto" => Ok(Some(Self::Auto)),
-            "prompt" => Ok(Some(Self::Prompt)),
-            "writes" => Ok(Some(Self::Writes)),
-            "approve" => Ok(Some(Self::Approve)),
-            _ => Err(section.error(key, "expected one of `auto`, `prompt`, `writes`, `approve`")),
-        }
-    }
+    const CHOICES: &[(&str, Self)] = &[
+        ("auto", Self::Auto),
+        ("prompt", Self::Prompt),
+        ("writes", Self::Writes),
+        ("approve", Self::Approve),
+    ];
 }
 
 /// How a server is reached.
@@ -133,7 +129,7 @@ impl McpServerConfig {
         if let Some(mut tools) = section.table("tools")? {
             for name in tools.keys() {
                 let Some(mut tool) = tools.table(name)? else { continue };
-                if let Some(approval) = ToolApproval::read(&mut tool, "approval_mode")? {
+                if let Some(approval) = tool.choice("approval_mode", ToolApproval::CHOICES)? {
                     tool_approvals.insert(name.to_owned(), approval);
                 }
                 tool.finish(unknown);
@@ -150,7 +146,9 @@ impl McpServerConfig {
             tool_timeout: section.seconds("tool_timeout_sec")?.unwrap_or(MCP_TOOL_TIMEOUT),
             enabled_tools: section.texts("enabled_tools")?,
             disabled_tools: section.texts("disabled_tools")?.unwrap_or_default(),
-            approval: ToolApproval::read(&mut section, "default_tools_approval_mode")?.unwrap_or_default(),
+            approval: section
+                .choice("default_tools_approval_mode", ToolApproval::CHOICES)?
+                .unwrap_or_default(),
             tool_approvals,
         };
         section.finish(unknown);
@@ -223,7 +221,10 @@ mod tests {
             ("mcp_servers.a={command='x', url='y'}", "mcp_servers.a.url"),
             ("mcp_servers.a={command=1}", "mcp_servers.a.command"),
             ("mcp_servers.a={command='x', tool_timeout_sec=-1}", "mcp_servers.a.tool_timeout_sec"),
-            ("mcp_servers.a={command='x', default_tools_approval_mode='x'}", "expected one of `auto`"),
+            (
+                "mcp_servers.a={command='x', default_tools_approval_mode='y'}",
+                "found the string \"y\", accepted is one of \"auto\", \"prompt\", \"writes\", \"approve\"",
+            ),
             (
                 "mcp_servers.a={command='x', tools={t={approval_mode=1}}}",
                 "mcp_servers.a.tools.t.approval_mode",
