@@ -139,7 +139,7 @@ pub(in crate::server) fn hooks(
 }
 
 /// The folders that a client asks about; none means the server's own.
-fn folders(processor: &Processor, asked: Vec<String>) -> impl Iterator<Item = String> {
+pub(super) fn folders(processor: &Processor, asked: Vec<String>) -> impl Iterator<Item = String> {
     let own = asked.is_empty().then(|| processor.facts.defaults.cwd.clone());
     own.into_iter().chain(asked)
 }

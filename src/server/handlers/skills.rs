@@ -11,6 +11,7 @@ use super::super::dispatch::Caller;
 use super::super::files::Looker;
 use super::super::processor::Processor;
 use super::super::{Configuration, Event, EventSender};
+use super::catalog::folders;
 use crate::agent::{Found, Skill, find_skills};
 use crate::config::{SkillSelector, switch_skill};
 use crate::limits::{SKILL_FOLDERS_WATCHED, SKILL_PROJECTS_WATCHED, SKILL_ROOTS_MAX};
@@ -46,8 +47,7 @@ pub(in crate::server) fn list(
     params: SkillsListParams,
     reply: Reply,
 ) {
-    let own = params.cwds.is_empty().then(|| processor.facts.defaults.cwd.clone());
-    let cwds: Vec<String> = own.into_iter().chain(params.cwds).collect();
+    let cwds: Vec<String> = folders(processor, params.cwds).collect();
     let (home, mut rules) = (PathBuf::from(&processor.facts.home), processor.facts.skills());
     let look = move |configuration: &Configuration| {
         // A file that is wrong is left to those who need it.
