@@ -1,5 +1,5 @@
-//! Base64 by the widest instructions that this processor has: for output and files, of which there may be
-//! gigabytes. What is small takes the crate's own engine.
+//! Base64 by the widest instructions that this processor has: for output, input and files, of which there may
+//! be gigabytes. What is small takes the crate's own engine.
 //!
 //! It may not know what is encoded.
 
@@ -38,6 +38,18 @@ mod tests {
             let (quick, plain) = (BASE64.encode(&bytes[..end]), STANDARD.encode(&bytes[..end]));
             assert_eq!(quick, plain);
             assert_eq!(BASE64.decode(quick).expect("it is Base64"), &bytes[..end]);
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_as_by_the_plain_engine() {
+        let right = STANDARD.encode([7; 150]);
+        for at in 0..right.len() {
+            for wrong in ['%', '=', '-', '\n', 'ä'] {
+                let text = format!("{}{wrong}{}", &right[..at], &right[at + 1..]);
+                assert_eq!(BASE64.decode(&text), STANDARD.decode(&text), "{text}");
+            }
+            assert_eq!(BASE64.decode(&right[..at]), STANDARD.decode(&right[..at]), "{at}");
         }
     }
 }

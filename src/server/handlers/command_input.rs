@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 
 use crate::exec::{CommandSpec, TerminalSize};
 use crate::proto::{self, SandboxPolicy};
@@ -15,6 +14,7 @@ use crate::rpc::{Reason, Reply, RpcError};
 use crate::server::commands::Family;
 use crate::server::dispatch::Caller;
 use crate::server::processor::Processor;
+use crate::sys::encoding::BASE64;
 
 /// What a terminal is called where the server itself has none.
 const TERM: &str = "xterm-256color";
@@ -118,7 +118,7 @@ fn input(method: &str, delta: Option<&str>, close: bool) -> Result<(Vec<u8>, boo
     match delta {
         None if !close => Err(senseless(format!("{method} requires deltaBase64 or closeStdin"))),
         None => Ok((Vec::new(), close)),
-        Some(delta) => STANDARD
+        Some(delta) => BASE64
             .decode(delta)
             .map(|bytes| (bytes, close))
             .map_err(|error| senseless(format!("invalid deltaBase64: {error}"))),
