@@ -4,7 +4,7 @@
 use super::session_id;
 use super::thread_family::{is_ephemeral, no_rollout};
 use super::thread_life::{Numbered, place, refuse_work, store_of};
-use super::thread_settings::{override_settings, settings_text};
+use super::thread_settings::{override_settings, settings_text, stored_settings};
 use super::turns::{Launch, Starting, launch};
 use crate::agent::{NewInput, Settings, ThreadId, TurnKind};
 use crate::proto::{ThreadForkParams, ThreadStarted};
@@ -21,12 +21,6 @@ struct Source {
     record: ThreadRecord,
     turns: Vec<(TurnRecord, Vec<ItemRecord>)>,
     conversation: Vec<ConversationEntry>,
-}
-
-impl Source {
-    fn settings(&self, ground: &Ground) -> Settings {
-        serde_json::from_str(&self.record.settings).unwrap_or_else(|_| ground.defaults.settings())
-    }
 }
 
 /// `thread/fork`: a new thread with the turns of another. A turn that runs in the source shows as
@@ -109,7 +103,7 @@ fn write_fork(
     ground: Ground,
     reply: Reply,
 ) {
-    let mut settings = source.settings(&ground);
+    let mut settings = stored_settings(&source.record, &ground.defaults);
     if let Err(error) = override_settings(processor, &ground, &mut settings, params) {
         return reply.refuse(error);
     }
@@ -143,7 +137,7 @@ pub(super) fn review_apart(
     read_source(processor, id, (None, None), reply, move |processor, reply, source| {
         let cwd = place(processor, /*asked*/ None, Some(source.record.cwd.clone()));
         processor.with_ground(caller, reply, cwd, move |processor, reply, ground| {
-            let settings = source.settings(&ground);
+            let settings = stored_settings(&source.record, &ground.defaults);
             let thread_source = source.record.thread_source.clone();
             let (ephemeral, exclude_turns) = (false, true);
             let copy = Copied { source, settings, ground, thread_source, ephemeral, exclude_turns };

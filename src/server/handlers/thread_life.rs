@@ -2,9 +2,11 @@
 
 use serde::Serialize;
 
-use super::thread_settings::{absolute, resume_overrides, settings_text, start_settings, unload_delay};
+use super::thread_settings::{
+    absolute, resume_overrides, settings_text, start_settings, stored_settings, unload_delay,
+};
 use super::{loaded, session_id, thread_id, thread_not_found};
-use crate::agent::{Overrides, Settings, ThreadId};
+use crate::agent::{Overrides, ThreadId};
 use crate::proto::{
     EmptyResponse, ThreadHistoryMode, ThreadIdParams, ThreadNameUpdated, ThreadResumeParams,
     ThreadSetNameParams, ThreadStartParams, ThreadStarted, ThreadTokenUsageUpdated,
@@ -382,10 +384,7 @@ fn load(
         .with(Reason::ThreadNotFound));
     }
     let defaults = &ground.defaults;
-    let mut settings = serde_json::from_str::<Settings>(&record.settings).unwrap_or_else(|error| {
-        tracing::warn!(thread = %id, %error, "the stored settings cannot be read; the defaults are used");
-        defaults.settings()
-    });
+    let mut settings = stored_settings(&record, defaults);
     settings.apply(overrides, defaults);
     record.model.clone_from(&settings.model);
     record.model_provider.clone_from(&settings.model_provider);

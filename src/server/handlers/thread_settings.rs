@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::loaded;
-use crate::agent::{self, Overrides, Settings, ThreadId};
+use crate::agent::{self, Defaults, Overrides, Settings, ThreadId};
 use crate::config::PROVIDER_OPENAI;
 use crate::limits;
 use crate::model::OFFLINE_PROVIDER;
@@ -18,7 +18,7 @@ use crate::server::dispatch::Caller;
 use crate::server::processor::Processor;
 use crate::server::threads::LoadedThread;
 use crate::server::view;
-use crate::store::SettingsUpdate;
+use crate::store::{SettingsUpdate, ThreadRecord};
 
 /// How long this thread is kept idle: as its starter says, else as configured.
 pub(super) fn unload_delay(ground: &Ground, params: &ThreadStartParams) -> Result<Duration, RpcError> {
@@ -210,6 +210,15 @@ pub(super) fn keep_settings(thread: &LoadedThread) {
     if queued.is_err() {
         tracing::warn!(thread = %thread.id, "changed settings could not be written: the queue is full");
     }
+}
+
+/// The settings of a stored thread, which a program of another version may have written.
+pub(super) fn stored_settings(record: &ThreadRecord, defaults: &Defaults) -> Settings {
+    serde_json::from_str(&record.settings).unwrap_or_else(|error| {
+        let thread = &record.id;
+        tracing::warn!(%thread, %error, "the stored settings cannot be read; the defaults are used");
+        defaults.settings()
+    })
 }
 
 pub(super) fn settings_text(settings: &Settings) -> String {
