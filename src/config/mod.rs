@@ -250,6 +250,12 @@ impl Config {
         Self::from_layers(home, layers, /*trust*/ None)
     }
 
+    /// The user's file, which need not be there.
+    #[must_use]
+    pub fn file(&self) -> PathBuf {
+        self.home.join(file::FILE_NAME)
+    }
+
     /// This configuration with a client's keys on top, for one thread.
     ///
     /// # Errors

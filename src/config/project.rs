@@ -108,7 +108,7 @@ impl Config {
                 "it is not known whether the user trusts this project; if so, set \
                  projects.\"{}\".trust_level = \"trusted\" in {}",
                 root.display(),
-                self.home.join(file::FILE_NAME).display()
+                self.file().display()
             )),
         };
         let mut table = match file::read(&own) {

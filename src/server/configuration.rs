@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use super::dispatch::Caller;
@@ -79,7 +79,7 @@ impl State {
     /// Reads the file anew.
     fn reload(&mut self, mcp: &Mcp) -> Result<(), StartError> {
         // The stamp first: what changes in between is seen the next time.
-        let stamp = stamp(&file(&self.current.config));
+        let stamp = stamp(&self.current.config.file());
         let config = self.current.config.reloaded()?;
         if config != *self.current.config {
             tracing::info!(generation = self.current.generation + 1, "the configuration has changed");
@@ -98,10 +98,6 @@ impl State {
     }
 }
 
-fn file(config: &Config) -> PathBuf {
-    config.home.join("config.toml")
-}
-
 impl Configuration {
     /// Begins with what the server was started with.
     #[must_use]
@@ -116,7 +112,7 @@ impl Configuration {
     /// What is wrong with the file; then the last that was right goes on for what needs none.
     pub fn now(&self) -> Result<Arc<Current>, StartError> {
         let mut state = lock(&self.state);
-        let stamp = stamp(&file(&state.current.config));
+        let stamp = stamp(&state.current.config.file());
         if !state.is_stamped || stamp != state.stamp {
             state.reload(&self.mcp)?;
         }

@@ -114,7 +114,7 @@ fn write(
 ) -> Result<(Arc<Current>, ConfigWriteResponse), RpcError> {
     let edits = order.edits.into_iter().map(change).collect::<Result<Vec<_>, _>>()?;
     let (current, path) = configuration.change(wrong, |before| {
-        let path = before.home.join("config.toml");
+        let path = before.file();
         if order.file_path.is_some_and(|file| path != Path::new(&file)) {
             return Err(refused("configLayerReadonly", "Only writes to the user config are allowed"));
         }
@@ -140,7 +140,7 @@ pub(super) fn rewrite(
     configuration: &Configuration,
     edited: impl FnOnce(&str) -> Result<String, String>,
 ) -> Result<(Arc<Current>, ()), RpcError> {
-    configuration.change(wrong, |before| replace(before, &before.home.join("config.toml"), edited))
+    configuration.change(wrong, |before| replace(before, &before.file(), edited))
 }
 
 /// Writes the file with an edited text in one step, if that would still be a configuration.
