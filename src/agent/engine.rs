@@ -85,11 +85,11 @@ impl Engine {
             Arc::clone(&work.sink),
             work.clock.clone(),
         ));
-        let tools = Toolbox::new(work.features, &work.tools);
+        let (tools, specs) = Toolbox::new(work.features, &work.tools);
         let context = Arc::new(ToolContext {
             teller: Arc::clone(&teller),
             cancel,
-            settings: work.settings.clone(),
+            settings: Arc::new(work.settings.clone()),
             trace: work.trace.clone(),
             asker: Asker::new(work.thread_id, work.turn_id, Arc::clone(&work.sink)),
             approvals: work.approvals.clone(),
@@ -102,7 +102,7 @@ impl Engine {
         let request = ModelRequest {
             model: settings.model.clone(),
             instructions: instructions::rules(settings),
-            tools: tools.specs(),
+            tools: specs,
             reasoning_effort: settings.reasoning_effort.clone(),
             reasoning_summary: settings.reasoning_summary,
             output_schema: work.output_schema.clone(),
@@ -224,8 +224,8 @@ impl Engine {
     fn talk(&mut self) -> Result<(), Stop> {
         if let Some(mcp) = &self.work.mcp {
             // Servers may have to be started for it; the turn was told of by now, and can be interrupted.
-            self.tools.add(mcp_tools(mcp, &self.context.cancel));
-            self.request.tools = self.tools.specs();
+            let more = self.tools.add(mcp_tools(mcp, &self.context.cancel));
+            self.request.tools.extend(more);
         }
         if self.work.compact_first {
             self.compact()?;

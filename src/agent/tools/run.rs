@@ -30,7 +30,7 @@ pub struct ToolContext {
     pub(crate) teller: Arc<Teller>,
     /// Cancelled when the turn is.
     pub(crate) cancel: Cancel,
-    pub(crate) settings: Settings,
+    pub(crate) settings: Arc<Settings>,
     /// The place in a trace: the turn's, and within a call that of the call.
     pub(crate) trace: Context,
     /// Asks the clients.
@@ -53,26 +53,25 @@ type Outcome = Result<ToolOutput, Stop>;
 
 impl Toolbox {
     /// The tools of every turn, but for what is switched off, and `more`; of two with the same name the first
-    /// counts.
-    pub(in crate::agent) fn new(features: Features, more: &[Arc<dyn Tool>]) -> Self {
+    /// counts. With what the model is told of them.
+    pub(in crate::agent) fn new(features: Features, more: &[Arc<dyn Tool>]) -> (Self, Vec<ToolSpec>) {
         let mut toolbox = Self { tools: Vec::new() };
-        toolbox.add(built_in(features).chain(more.iter().cloned()));
-        toolbox
+        let specs = toolbox.add(built_in(features).chain(more.iter().cloned()));
+        (toolbox, specs)
     }
 
-    /// More tools; those whose names are taken already are left out.
-    pub(in crate::agent) fn add(&mut self, more: impl IntoIterator<Item = Arc<dyn Tool>>) {
+    /// More tools; those whose names are taken already are left out. Gives what the model is told of the new
+    /// ones.
+    pub(in crate::agent) fn add(&mut self, more: impl IntoIterator<Item = Arc<dyn Tool>>) -> Vec<ToolSpec> {
+        let mut specs = Vec::new();
         for tool in more {
-            let name = tool.spec().name().to_owned();
-            if self.find(&name).is_none() {
-                self.tools.push((name, tool));
+            let spec = tool.spec();
+            if self.find(spec.name()).is_none() {
+                self.tools.push((spec.name().to_owned(), tool));
+                specs.push(spec);
             }
         }
-    }
-
-    /// What the model is told of them.
-    pub(in crate::agent) fn specs(&self) -> Vec<ToolSpec> {
-        self.tools.iter().map(|(_, tool)| tool.spec()).collect()
+        specs
     }
 
     /// Runs the calls and returns what the model is told of each, in their order.
