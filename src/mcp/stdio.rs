@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crossbeam_channel::{Sender, bounded};
+use memchr::memchr;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -326,13 +327,20 @@ impl OutputSink for Reader {
 impl Reader {
     fn messages(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
-        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-            self.line.extend_from_slice(&rest[..end]);
+        while let Some(end) = memchr(b'\n', rest) {
+            let piece = &rest[..end];
             rest = &rest[end + 1..];
-            if self.line.len() <= MCP_MESSAGE_BYTES_MAX {
-                self.link.take(&self.line);
+            if self.line.is_empty() {
+                // It came in one piece, as nearly all do.
+                self.link.take(piece);
+                continue;
             }
-            self.line.clear();
+            // Given back afterwards: a large message is rare, and its room would stay for the server's life.
+            let mut line = std::mem::take(&mut self.line);
+            line.extend_from_slice(piece);
+            if line.len() <= MCP_MESSAGE_BYTES_MAX {
+                self.link.take(&line);
+            }
         }
         self.line.extend_from_slice(rest);
         if self.line.len() > MCP_MESSAGE_BYTES_MAX {

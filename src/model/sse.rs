@@ -127,6 +127,7 @@ impl SseParser {
             if self.data.len() + value.len() >= SSE_EVENT_BYTES_MAX {
                 return Err(TooLarge::Event);
             }
+            self.data.reserve(value.len() + 1);
             self.data.extend_from_slice(value);
             self.data.push(b'\n');
         } else if let Some(id) = line.strip_prefix(b"id").and_then(field_value) {
