@@ -8,7 +8,30 @@ use super::CallError;
 use super::host::CallHost;
 use super::http::Http;
 use super::stdio::Pipe;
+use super::wire;
 use crate::model::Cancel;
+
+/// A request to a server.
+#[derive(Clone, Copy)]
+pub(super) struct Ask<'a> {
+    pub(super) method: &'a str,
+    pub(super) params: &'a Value,
+    /// How long the answer may take.
+    pub(super) within: Duration,
+    /// Hears what the server tells meanwhile, and answers what it asks.
+    pub(super) host: Option<&'a dyn CallHost>,
+    pub(super) cancel: &'a Cancel,
+}
+
+impl Ask<'_> {
+    /// The message under this number; only if somebody hears of its progress, the server is asked to tell.
+    pub(super) fn message(&self, id: u64) -> Vec<u8> {
+        match self.host {
+            Some(_) => wire::message(Some(id), self.method, Some(&wire::with_token(self.params, id))),
+            None => wire::message(Some(id), self.method, Some(self.params)),
+        }
+    }
+}
 
 /// A connection to a server; its drop ends it.
 pub(super) enum Channel {
@@ -18,17 +41,10 @@ pub(super) enum Channel {
 
 impl Channel {
     /// Asks, and waits for the answer.
-    pub(super) fn request(
-        &self,
-        method: &str,
-        params: &Value,
-        within: Duration,
-        host: Option<&dyn CallHost>,
-        cancel: &Cancel,
-    ) -> Result<Value, CallError> {
+    pub(super) fn request(&self, ask: Ask<'_>) -> Result<Value, CallError> {
         match self {
-            Self::Pipe(pipe) => pipe.request(method, params, within, host, cancel),
-            Self::Http(http) => http.request(method, params, within, host, cancel),
+            Self::Pipe(pipe) => pipe.request(ask),
+            Self::Http(http) => http.request(ask),
         }
     }
 

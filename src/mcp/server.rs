@@ -8,7 +8,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, TryRecvError, select};
 use serde_json::Value;
 
-use super::channel::Channel;
+use super::channel::{Ask, Channel};
 use super::host::CallHost;
 use super::http::Http;
 use super::session::{ServerTool, Session};
@@ -145,12 +145,11 @@ impl Server {
         host: Option<&dyn CallHost>,
         cancel: &Cancel,
     ) -> Result<Value, McpError> {
-        let ask = || {
-            let session = self.session(cancel)?;
-            Ok(session.request(method, params, self.config.tool_timeout, host, cancel))
-        };
-        let outcome = match ask()? {
-            Err(CallError::SessionOver) => ask()?,
+        let ask = Ask { method, params, within: self.config.tool_timeout, host, cancel };
+        // Each time the connection is let go before the next is looked for.
+        let once = || Ok(self.session(cancel)?.request(ask));
+        let outcome = match once()? {
+            Err(CallError::SessionOver) => once()?,
             outcome => outcome,
         };
         outcome.map_err(|error| self.failed(error))

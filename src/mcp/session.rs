@@ -7,8 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::CallError;
-use super::channel::Channel;
-use super::host::CallHost;
+use super::channel::{Ask, Channel};
 use super::wire::REVISION;
 use crate::clock::Monotonic;
 use crate::limits::{MCP_LIST_MAX, MCP_PAGES_MAX};
@@ -93,7 +92,8 @@ impl Session {
             "capabilities": { "elicitation": {} },
             "clientInfo": { "name": "app-server", "version": env!("CARGO_PKG_VERSION") },
         });
-        let hello = channel.request("initialize", &hello, within, /*host*/ None, cancel)?;
+        let ask = Ask { method: "initialize", params: &hello, within, host: None, cancel };
+        let hello = channel.request(ask)?;
         if !hello.is_object() {
             return Err(CallError::Malformed("the answer to `initialize` is no object".to_owned()));
         }
@@ -131,15 +131,8 @@ impl Session {
         (list("resources/list", "resources"), list("resources/templates/list", "resourceTemplates"))
     }
 
-    pub(super) fn request(
-        &self,
-        method: &str,
-        params: &Value,
-        within: Duration,
-        host: Option<&dyn CallHost>,
-        cancel: &Cancel,
-    ) -> Result<Value, CallError> {
-        self.channel.request(method, params, within, host, cancel)
+    pub(super) fn request(&self, ask: Ask<'_>) -> Result<Value, CallError> {
+        self.channel.request(ask)
     }
 
     /// Why it can no longer be asked, if so.
@@ -166,7 +159,8 @@ impl Session {
         let mut entries = Vec::new();
         let mut params = json!({});
         for _ in 0..MCP_PAGES_MAX {
-            let mut page = self.channel.request(method, &params, within, /*host*/ None, cancel)?;
+            let mut page =
+                self.channel.request(Ask { method, params: &params, within, host: None, cancel })?;
             let Some(Value::Array(listed)) = page.get_mut(key).map(Value::take) else {
                 return Err(CallError::Malformed(format!("the answer to `{method}` has no `{key}`")));
             };

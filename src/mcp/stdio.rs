@@ -6,7 +6,6 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use crossbeam_channel::{Sender, bounded};
 use memchr::memchr;
@@ -14,12 +13,12 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::CallError;
-use super::host::{self, CallHost, ELICIT, Told};
+use super::channel::Ask;
+use super::host::{self, ELICIT, Told};
 use super::wire::{self, Incoming, PROGRESS, TOOLS_CHANGED};
 use crate::clock::{Clock, Wait};
 use crate::exec::{CommandSpec, Ending, OutputSink, Running, Spawner, StdinError, Stream, Written};
 use crate::limits::{MCP_CALL_NEWS, MCP_CALLS_MAX, MCP_MESSAGE_BYTES_MAX, MCP_STDERR_LINE_BYTES_MAX};
-use crate::model::Cancel;
 use crate::proto::SandboxPolicy;
 use crate::sync::lock;
 
@@ -111,16 +110,10 @@ impl Pipe {
         Ok(Pipe { link, clock: clock.clone() })
     }
 
-    /// Asks, and waits for the answer. Meanwhile `host` hears what the server tells and answers what it asks,
-    /// which counts for nothing in the timeout.
-    pub(super) fn request(
-        &self,
-        method: &str,
-        params: &Value,
-        within: Duration,
-        host: Option<&dyn CallHost>,
-        cancel: &Cancel,
-    ) -> Result<Value, CallError> {
+    /// Asks, and waits for the answer. What the host takes to answer a question counts for nothing in the
+    /// timeout.
+    pub(super) fn request(&self, ask: Ask<'_>) -> Result<Value, CallError> {
+        let Ask { method, within, host, cancel, .. } = ask;
         let mut deadline = self.clock.now().after(within);
         // News fill half of it at most, so that the end always has room.
         let (heard, news) = bounded(2 * MCP_CALL_NEWS);
@@ -133,11 +126,7 @@ impl Pipe {
                 let _ = refused.try_send(Heard::Outcome(Err(gone)));
             }
         });
-        let message = match host {
-            Some(_) => wire::message(Some(id), method, Some(&wire::with_token(params, id))),
-            None => wire::message(Some(id), method, Some(params)),
-        };
-        self.link.write(message, written);
+        self.link.write(ask.message(id), written);
         let _woken =
             cancel.on_cancel(move || drop(heard.try_send(Heard::Outcome(Err(CallError::Cancelled)))));
         let outcome = loop {

@@ -20,7 +20,7 @@ use ureq::http::{HeaderMap, HeaderName, HeaderValue, Response};
 use ureq::{Agent, Body, RequestBuilder};
 
 use super::CallError;
-use super::host::CallHost;
+use super::channel::Ask;
 use super::wire;
 use crate::clock::{Clock, Monotonic};
 use crate::config::McpTransport;
@@ -153,24 +153,14 @@ impl Http {
         Ok(Self { link, teller: Mutex::default(), listener: Mutex::default() })
     }
 
-    /// Asks, and waits for the answer. Meanwhile `host` hears what the server tells and answers what it asks.
-    pub(super) fn request(
-        &self,
-        method: &str,
-        params: &Value,
-        within: Duration,
-        host: Option<&dyn CallHost>,
-        cancel: &Cancel,
-    ) -> Result<Value, CallError> {
+    /// Asks, and waits for the answer.
+    pub(super) fn request(&self, ask: Ask<'_>) -> Result<Value, CallError> {
+        let Ask { method, within, host, cancel, .. } = ask;
         let link = &self.link;
         let _place = link.enter()?;
         let id = link.next.fetch_add(1, Ordering::Relaxed) + 1;
         let outcome = link.during(method, within, cancel, |call| {
-            let message = match host {
-                Some(_) => wire::message(Some(id), method, Some(&wire::with_token(params, id))),
-                None => wire::message(Some(id), method, Some(params)),
-            };
-            let response = link.post(&message, call)?;
+            let response = link.post(&ask.message(id), call)?;
             if method == "initialize" {
                 lock(&link.session).id = response.headers().get(SESSION_HEADER).cloned();
             }
