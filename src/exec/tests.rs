@@ -138,11 +138,12 @@ fn marked(mark: &str) -> usize {
     processes.filter(has_mark).count()
 }
 
-/// What was started by a command is no child of ours, so its death after the kill can only be watched.
-fn all_die(mark: &str) {
+/// Waits until so many carry it: what was started by a command is no child of ours, so its death after the
+/// kill can only be watched, and in the middle of its exec a process has no environment.
+fn until_marked(mark: &str, count: usize) {
     let clock = Clock::real();
-    while marked(mark) > 0 {
-        assert!(clock.now() < Monotonic(20_000), "{} are left", marked(mark));
+    while marked(mark) != count {
+        assert!(clock.now() < Monotonic(20_000), "{} and not {count}", marked(mark));
         std::thread::yield_now();
     }
 }
@@ -274,7 +275,7 @@ fn a_kill_and_a_drop_reach_the_whole_group() {
         let spec = with_mark(shell("sleep 60 & sleep 60 & echo two; wait"), &mark);
         let (running, ear) = house.start(CommandSpec { terminal, ..spec });
         ear.waits_for(Stream::Stdout, "two");
-        assert_eq!(marked(&mark), 3);
+        until_marked(&mark, /*count*/ 3);
         if terminal.is_some() {
             drop(running);
         } else {
@@ -282,7 +283,7 @@ fn a_kill_and_a_drop_reach_the_whole_group() {
         }
         let outcome = ear.outcome();
         assert_eq!((outcome.code, outcome.cause), (137, EndCause::Killed));
-        all_die(&mark);
+        until_marked(&mark, /*count*/ 0);
     }
 }
 
@@ -385,7 +386,7 @@ fn who_holds_the_pipes_delays_the_end_a_little_and_goes_then() {
     let outcome = ear.outcome();
     assert_eq!((outcome.code, outcome.drain_timed_out), (0, true));
     assert_eq!(ear.said(Stream::Stdout), "parent\n");
-    all_die(&mark);
+    until_marked(&mark, /*count*/ 0);
 }
 
 #[test]
@@ -439,7 +440,7 @@ fn the_end_of_the_executor_is_the_end_of_its_commands() {
     let started: Vec<_> =
         (0..20).map(|_| house.start(with_mark(shell("trap '' TERM; sleep 60"), &mark))).collect();
     drop(house.executor);
-    all_die(&mark);
+    until_marked(&mark, /*count*/ 0);
     for (_, ear) in &started {
         match ear.ending() {
             Ending::Exited(outcome) => assert_eq!(outcome.code, 137),

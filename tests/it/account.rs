@@ -53,6 +53,7 @@ fn a_key_is_kept_used_and_forgotten(transport: Transport) {
     // Another process finds it.
     client.ok("config/read", json!({}));
     let heard = client.heard_texts().concat();
+    server.says("the sign-in", |line| line.contains("account/login/start").then_some(()));
     let said = server.said();
     server.stop_or_close(client);
     let mut server = Server::launch(transport, launch());

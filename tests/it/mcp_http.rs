@@ -161,6 +161,8 @@ fn a_service_is_sent_what_it_wants_and_its_session_is_ended() {
     assert_eq!(told, "the MCP server `web` failed: no, [hidden] (-7)");
     server.stop();
 
+    // The server has said its last word; the mock may still be reading it.
+    mock.wait_for_fitting(/*count*/ 1, |seen| seen.method == "DELETE");
     let seen = mock.seen();
     for seen in &seen {
         assert_eq!(seen.header("authorization"), Some("Bearer secret-token"));

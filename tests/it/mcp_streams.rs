@@ -179,7 +179,8 @@ fn a_server_that_does_not_listen_is_told_a_bounded_number_of_things() {
     mock.wait_for_method(most, "notifications/cancelled");
     server.stop();
     let told = mock.seen().iter().filter(|seen| seen.body["method"] == "notifications/cancelled").count();
-    assert_eq!(told, most, "of {}", 1 + CALLS);
+    // One that is given up in the meantime makes room for another.
+    assert!((most..1 + CALLS).contains(&told), "{told} of {}", 1 + CALLS);
 }
 
 #[test]

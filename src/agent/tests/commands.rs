@@ -190,7 +190,8 @@ fn an_interrupt_kills_commands_with_all_that_they_started() {
     // One that ignores a polite request, and a grandchild in the background.
     let script = format!(
         "trap '' TERM; \
-         (sleep 1000 & echo $! > {children}.new; mv {children}.new {children}; wait) & echo $$ > {pid}; \
+         (sleep 1000 & echo $! > {children}.new; mv {children}.new {children}; wait) & \
+         echo $$ > {pid}.new; mv {pid}.new {pid}; \
          while true; do sleep 1000; done",
         children = children.display(),
         pid = pid.display()

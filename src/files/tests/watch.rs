@@ -70,14 +70,25 @@ impl Scene {
         }
     }
 
-    /// What has happened by now has been told, and that was nothing for this watch.
-    fn hears_nothing(&self, watched: &Watched) {
-        // Events come in their order, so a later one that is told shows that there was no earlier one.
+    /// What has happened by now has been told.
+    fn catches_up(&self) {
+        // Events come in their order, so a later one that is told shows that there is no earlier one left.
         let marker = self.watch("marker");
         fs::write(self.folder.at("marker"), "").expect("written");
         self.hears(&marker, &["marker"]);
         self.watcher.unwatch(marker.number);
         fs::remove_file(self.folder.at("marker")).expect("removed");
+    }
+
+    /// Hears the rest of what has happened by now: a write is more than one event.
+    fn settles(&self, watched: &Watched) {
+        self.catches_up();
+        while watched.told.try_recv().is_ok() {}
+    }
+
+    /// What has happened by now has been told, and that was nothing for this watch.
+    fn hears_nothing(&self, watched: &Watched) {
+        self.catches_up();
         assert_eq!(watched.told.try_recv().ok(), None);
     }
 }
@@ -108,6 +119,7 @@ fn a_file_is_seen_however_it_changes() {
     scene.hears(&watched, &["file"]);
     write(&at("file"), "made again");
     scene.hears(&watched, &["file"]);
+    scene.settles(&watched);
     write(&at("neighbour"), "");
     scene.hears_nothing(&watched);
 }
@@ -121,6 +133,7 @@ fn a_directory_tells_of_its_names_and_not_of_what_is_below() {
     write(&at("d/new"), "");
     fs::rename(at("d/new"), at("d/renamed")).expect("renamed");
     scene.hears(&watched, &["d/new", "d/renamed"]);
+    scene.settles(&watched);
     write(&at("d/sub/deep"), "");
     scene.hears_nothing(&watched);
     let burst: Vec<String> = (0..20).map(|number| format!("d/burst{number}")).collect();
@@ -155,6 +168,7 @@ fn a_path_that_is_not_there_is_seen_when_it_comes_and_comes_back() {
     // And one that goes by a rename takes it along.
     fs::rename(at("a/b"), at("gone")).expect("renamed");
     scene.hears(&watched, &["a/b/c"]);
+    scene.settles(&watched);
     write(&at("gone/c"), "elsewhere");
     scene.hears_nothing(&watched);
 }

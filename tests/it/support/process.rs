@@ -280,6 +280,13 @@ impl Process {
         }
     }
 
+    /// Waits until none of its OS threads has a name that begins so.
+    pub(crate) fn until_gone(&self, name: &str) {
+        self.until(&format!("the end of {name}"), |process| {
+            !process.workers().iter().any(|worker| worker.starts_with(name))
+        });
+    }
+
     /// The processes of its commands, zombies among them, as `pid state`.
     pub(crate) fn children(&self) -> Vec<String> {
         let Ok(tasks) = fs::read_dir(self.proc("task")) else { return Vec::new() };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::Signal;
+use serde_json::json;
 
 use super::client::Client;
 use super::home::Home;
@@ -82,6 +83,15 @@ impl Server {
         let mut client = self.connect();
         client.initialize();
         client
+    }
+
+    /// Waits until what the server does once after its start is over: it opens the store and tries out the
+    /// sandbox.
+    pub(crate) fn settles(&self, client: &mut Client) {
+        // Answered by the store, and once it is known what the sandbox can do.
+        client.ok("thread/list", json!({}));
+        client.ok("server/diagnostics", json!({}));
+        self.until_gone("sandbox");
     }
 
     /// Ends the server as an operator would, and makes sure that it ends well.
