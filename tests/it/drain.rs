@@ -16,20 +16,21 @@ use crate::support::process::Launch;
 use crate::support::server::Server;
 use crate::support::{PATIENCE, Transport};
 
-/// What a forced end may take.
-const FORCED: Duration = Duration::from_secs(1);
+/// What a forced end may take on a busy machine: less than a turn and the store's patience. The server holds
+/// itself to a second, by exit code 1.
+const FORCED: Duration = Duration::from_secs(5);
 
 /// A server whose model answers only when its gate is opened, and a client with a turn that waits for that.
-struct Held {
-    mock: MockModel,
-    server: Server,
-    client: Client,
-    thread: String,
-    turn: String,
+pub(crate) struct Held {
+    pub(crate) mock: MockModel,
+    pub(crate) server: Server,
+    pub(crate) client: Client,
+    pub(crate) thread: String,
+    pub(crate) turn: String,
 }
 
 impl Held {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::start_with([])
     }
 

@@ -32,7 +32,7 @@ fn an_archived_thread_is_out_of_the_way_until_it_is_unarchived(transport: Transp
     let mut client = server.client();
     let thread = client.thread();
     client.turn(&thread, "keep me");
-    client.start_turn(&thread, "slow: 200ms\nI am cut off");
+    client.start_turn(&thread, "slow: 1s\nI am cut off");
     client.next_notification("item/agentMessage/delta");
 
     let asked = client.send("thread/archive", json!({ "threadId": thread }));

@@ -195,7 +195,7 @@ fn turns_are_shown_as_asked(transport: Transport) {
     let mut server = Server::start(transport);
     let mut client = server.client();
     let thread = client.thread();
-    let turn = client.start_turn(&thread, "slow: 100ms\nfirst");
+    let turn = client.start_turn(&thread, "slow: 1s\nfirst");
     client.next_notification("item/agentMessage/delta");
     client.ok("turn/steer", json!({ "threadId": thread, "expectedTurnId": turn, "input": said("second") }));
     client.turn_end(&turn);

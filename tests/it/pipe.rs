@@ -168,8 +168,8 @@ fn a_closed_output_interrupts_a_running_turn() {
     let start = json!({ "id": "thread", "method": "thread/start" }).to_string();
     write!(stdin, "{}\n{start}\n", initialize()).expect("the server reads");
     let thread = text(&next("thread")["result"]["thread"]["id"]);
-    // Fast enough to find out soon that nobody reads.
-    let params = json!({ "threadId": thread, "input": said("slow: 100ms\nhello") });
+    // Fast enough to find out soon that nobody reads, and far from its end by then.
+    let params = json!({ "threadId": thread, "input": said("slow: 500ms\nhello") });
     let turn = json!({ "id": "turn", "method": "turn/start", "params": params });
     writeln!(stdin, "{turn}").expect("the server reads");
     next("turn");

@@ -22,7 +22,7 @@ fn an_interrupted_turn_ends_at_once_and_keeps_what_was_said(transport: Transport
     let mut server = Server::start(transport);
     let mut client = server.client();
     let thread = client.thread();
-    let turn = client.start_turn(&thread, "slow: 100ms\nnever said");
+    let turn = client.start_turn(&thread, "slow: 1s\nnever said");
     let first = text(&client.next_notification("item/agentMessage/delta")["delta"]);
     let asked = client.send("turn/interrupt", json!({ "threadId": thread, "turnId": turn }));
     assert_eq!(client.answer(&asked), Ok(json!({})));
@@ -108,7 +108,7 @@ fn steering_adds_a_message_and_the_model_answers_again(transport: Transport) {
     let mut server = Server::start(transport);
     let mut client = server.client();
     let thread = client.thread();
-    let turn = client.start_turn(&thread, "slow: 100ms\nfirst");
+    let turn = client.start_turn(&thread, "slow: 1s\nfirst");
     client.next_notification("item/agentMessage/delta");
     let params = json!({ "threadId": thread, "expectedTurnId": turn, "input": said("second"),
         "clientUserMessageId": "mine" });
@@ -126,7 +126,7 @@ fn a_turn_started_during_a_turn_joins_it(transport: Transport) {
     let mut server = Server::start(transport);
     let mut client = server.client();
     let thread = client.thread();
-    let turn = client.start_turn(&thread, "slow: 100ms\nfirst");
+    let turn = client.start_turn(&thread, "slow: 1s\nfirst");
     client.next_notification("item/agentMessage/delta");
     assert_eq!(client.start_turn(&thread, "second"), turn);
     client.turn_end(&turn);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::json;
 
+use crate::drain::Held;
 use crate::support::client::{said, text};
 use crate::support::home::Home;
 use crate::support::server::Server;
@@ -27,10 +28,7 @@ fn an_idle_server_ends_at_the_first_signal_and_says_goodbye() {
 
 #[test]
 fn a_draining_server_finishes_turns_and_starts_none() {
-    let mut server = Server::start(Transport::WebSocket);
-    let mut client = server.client();
-    let thread = client.thread();
-    let turn = client.start_turn(&thread, "slow: 100ms\nto the end");
+    let Held { mock, mut server, mut client, thread, turn } = Held::start();
     server.signal(Signal::TERM);
     // Refused as soon as the signal has arrived; until then requests are still granted.
     let error = (0..10_000).find_map(|_| client.request("thread/start", json!({})).err());
@@ -40,6 +38,7 @@ fn a_draining_server_finishes_turns_and_starts_none() {
     let refused = client.refused("turn/start", json!({ "threadId": thread, "input": said("more") }));
     assert_eq!(refused["data"]["reason"], "serverShuttingDown");
     client.ok("thread/list", json!({}));
+    mock.open_gate();
     let ended = client.turn_end(&turn);
     assert_eq!(ended["status"], "completed");
     assert!(text(&ended["items"][0]["text"]).ends_with("to the end"));
