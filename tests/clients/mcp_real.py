@@ -100,18 +100,24 @@ def free_port():
         return listener.getsockname()[1]
 
 
-check("pipes", f'[mcp_servers.real]\ncommand = "{sys.executable}"\nargs = ["{SERVER}", "stdio"]\n')
+# Importing `mcp` takes its time on a busy machine.
+check(
+    "pipes",
+    f'[mcp_servers.real]\ncommand = "{sys.executable}"\nargs = ["{SERVER}", "stdio"]\nstartup_timeout_sec = 60\n',
+)
 
 port = free_port()
 service = subprocess.Popen([sys.executable, SERVER, "streamable-http", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 try:
-    for _ in range(200):
+    for _ in range(1200):
         try:
             socket.create_connection(("127.0.0.1", port)).close()
             break
         except OSError:
             time.sleep(0.05)
-    check("streamable HTTP", f'[mcp_servers.real]\nurl = "http://127.0.0.1:{port}/mcp"\n')
+    else:
+        raise SystemExit("the MCP server does not listen")
+    check("streamable HTTP", f'[mcp_servers.real]\nurl = "http://127.0.0.1:{port}/mcp"\nstartup_timeout_sec = 60\n')
 finally:
     service.terminate()
     service.wait()

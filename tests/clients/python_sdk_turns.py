@@ -243,9 +243,10 @@ def interrupts(binary: str, home: str) -> None:
             return time.monotonic() - started
 
         took = interrupted("slow: 30s\nnobody waits for this", lambda event: event.method == "turn/started")
-        check("a turn is interrupted while its model thinks", took < 1, took)
+        # Far less than the turns would take, and more than a busy machine needs.
+        check("a turn is interrupted while its model thinks", took < 10, took)
         took = interrupted("slow: 1s\na b c d e f g", lambda event: event.method == "item/agentMessage/delta")
-        check("and while it speaks", took < 1, took)
+        check("and while it speaks", took < 10, took)
 
         pids = pathlib.Path(home, "pids")
         command = f"$ sleep 300 & echo $! $$ > {pids}.new; mv {pids}.new {pids}; wait"
@@ -256,7 +257,7 @@ def interrupts(binary: str, home: str) -> None:
         handle.interrupt()
         result = handle.run()
         took = time.monotonic() - started
-        check("and while a command runs", result.status.value == "interrupted" and took < 5, took)
+        check("and while a command runs", result.status.value == "interrupted" and took < PATIENCE_SECONDS, took)
         until("which is dead then, with all that it started", lambda: not any(is_alive(pid) for pid in alive))
         with raises("an ended turn cannot be interrupted", InvalidRequestError, "no active turn"):
             handle.interrupt()

@@ -68,7 +68,7 @@ def talk(screen: Screen) -> None:
     screen.enter("tell me about the sea")
     answered(screen, "a prompt is answered", "the sea")
 
-    prompt(screen, "slow: 150ms", "one two three four five six seven")
+    prompt(screen, "slow: 500ms", "one two three four five six seven")
     screen.shows("an answer shows while it streams", r"You said: one(?! two three four five six seven)")
     screen.shows("and then it is whole", r"You said: one two three four five six seven " + DONE)
 
