@@ -215,7 +215,8 @@ fn a_terminal_has_a_size_and_an_end_of_input() {
 #[test]
 fn a_timeout_ends_even_who_ignores_the_request() {
     let house = House::new(/*running_max*/ 4);
-    let timeout = Some(Duration::from_millis(100));
+    // Long enough for the shell to come to its trap on a busy machine.
+    let timeout = Some(Duration::from_secs(2));
     let (_running, ear) = house.start(CommandSpec { timeout, ..shell("trap '' TERM; echo x; sleep 60") });
     let outcome = ear.outcome();
     assert_eq!((outcome.code, outcome.cause), (124, EndCause::TimedOut));

@@ -83,7 +83,7 @@ fn what_was_said_and_returned_is_answered(transport: Transport) {
     );
     assert_eq!(run(sh("exit 3"))["exitCode"], 3);
     assert_eq!(run(sh("kill -9 $$"))["exitCode"], 137);
-    let late = run(with(sh("echo before; sleep 60; echo after"), json!({ "timeoutMs": 300 })));
+    let late = run(with(sh("echo before; sleep 60; echo after"), json!({ "timeoutMs": 3000 })));
     assert_eq!((&late["exitCode"], &late["stdout"]), (&json!(124), &json!("before\n")));
     assert_eq!(run(json!({ "command": ["echo", "x"], "disableTimeout": true }))["stdout"], "x\n");
     // Without input there is nothing to wait for.
@@ -438,7 +438,8 @@ fn a_timeout_is_ten_seconds_unless_said_otherwise() {
     let mut client = server.client();
     let clock = Clock::real();
     assert_eq!(client.ok("command/exec", sh("sleep 15"))["exitCode"], 124);
-    assert!((9..14).contains(&elapsed(&clock).as_secs()), "{:?}", elapsed(&clock));
+    // By the timeout, as the code says, and not before it.
+    assert!(elapsed(&clock).as_secs() >= 9, "{:?}", elapsed(&clock));
     server.stop_or_close(client);
 }
 

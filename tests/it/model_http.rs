@@ -278,7 +278,8 @@ fn an_interrupt_reaches_a_blocked_read_and_leaves_nothing_behind() {
     let before_answer = || Answer::silence();
     let in_the_middle = || Answer::text("said this").broken(/*after*/ 3, Step::Stall);
     let mut left = Vec::new();
-    let mut fastest = Duration::MAX;
+    // Before and in the middle of the answer.
+    let mut quickest = [PATIENCE; 2];
     for (round, answer) in
         [before_answer(), in_the_middle(), before_answer(), in_the_middle()].iter().enumerate()
     {
@@ -288,18 +289,17 @@ fn an_interrupt_reaches_a_blocked_read_and_leaves_nothing_behind() {
         if round % 2 == 1 {
             client.next_notification("item/agentMessage/delta");
         }
-        fastest = fastest.min(interrupt(&mut client, &thread, &turn));
+        quickest[round % 2] = quickest[round % 2].min(interrupt(&mut client, &thread, &turn));
         mock.wait_for_open_connections(/*count*/ 0);
-        // The turn's worker is joined when the processor next looks.
-        client.settle();
+        server.until_gone("turn-");
         // What the first two rounds opened for good may stay.
         match left.get(1) {
             Some(before) => server.shrinks_to(*before),
             None => left.push(server.footprint()),
         }
     }
-    // The machine may be busy in some of the rounds.
-    assert!(fastest < Duration::from_millis(100), "{fastest:?}");
+    // Of several, because the machine may be busy; without the interrupt the read would go on for minutes.
+    assert!(quickest.iter().all(|quickest| *quickest < PATIENCE / 4), "{quickest:?}");
     mock.script([Answer::text("alive")]);
     assert_eq!(said(&client.turn(&thread, "and now?")), "alive");
     server.stop();
@@ -321,7 +321,8 @@ fn an_interrupt_ends_the_pause_before_a_retry() {
 fn a_silent_stream_is_given_up() {
     let stalled = Answer::text("one two").broken(/*after*/ 3, Step::Stall);
     let mock = MockModel::with_script([stalled]);
-    let (server, mut client) = server(&mock, "stream_idle_timeout_ms = 200");
+    // The words before the silence have to come in time as well.
+    let (server, mut client) = server(&mock, "stream_idle_timeout_ms = 2000");
     let thread = client.thread();
     let turn = client.turn(&thread, "idle");
     let text = "stream disconnected before completion: idle timeout waiting for SSE";

@@ -281,11 +281,9 @@ fn an_interrupt_ends_a_connection_that_is_being_made() {
         server.until("a connection is being made", |_| connecting());
         quickest = quickest.min(interrupt(&mut client, &thread, &turn));
     }
-    // Of several, because the machine may be busy; without an interrupt it takes many seconds.
-    assert!(quickest < Duration::from_millis(100), "{quickest:?}");
-    client.settle();
-    let turns: Vec<String> = server.workers().into_iter().filter(|name| name.starts_with("turn-")).collect();
-    assert_eq!(turns, Vec::<String>::new(), "no worker is left");
+    // Of several, because the machine may be busy; without an interrupt it takes three times as long.
+    assert!(quickest < PATIENCE / 4, "{quickest:?}");
+    server.until_gone("turn-");
     assert_eq!(client.read(&thread)["status"], json!({ "type": "idle" }));
     server.stop();
 }

@@ -17,8 +17,8 @@ use crate::support::{PATIENCE, Transport};
 const ROUNDS: u64 = 12;
 const CLIENTS: usize = 3;
 
-/// A forced end may take a second, and the machine may be busy.
-const FORCED: Duration = Duration::from_millis(1500);
+/// What a forced end may take on a busy machine. The server holds itself to a second, by exit code 1.
+const FORCED: Duration = Duration::from_secs(5);
 
 /// What is sent, and whether it forces the end.
 const WAYS: [(&[Signal], bool); 7] = [

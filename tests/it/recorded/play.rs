@@ -9,12 +9,12 @@ use similar::{ChangeTag, TextDiff};
 use super::differences::{self, Difference};
 use super::model;
 use super::signature::{is_uuid, signature};
-use crate::support::Transport;
 use crate::support::client::Client;
 use crate::support::home::Home;
 use crate::support::mock_model::{Answer, MockModel};
 use crate::support::recordings::Told;
 use crate::support::server::Server;
+use crate::support::{PATIENCE, Transport};
 
 /// The recorder's folders.
 const DEMO: &str = "/srv/demo";
@@ -129,7 +129,7 @@ impl<'a> Play<'a> {
             running.client.send_all(&texts);
             // The model goes on when the server has taken what the client said, and not before: it could end
             // the turn first.
-            running.client.quiet_until(|received| {
+            running.client.quiet_until(PATIENCE / 2, |received| {
                 let answers =
                     |message: &Value, id: &Value| message["id"] == *id && message["method"].is_null();
                 let is_answered = |id: &Value| received.iter().any(|message| answers(message, id));
@@ -192,11 +192,21 @@ impl<'a> Play<'a> {
     /// missing here, or until patience ends; what is missing then is told at the end. `block` and `from` are
     /// where that begins in what is expected and heard: what came before does not count.
     fn listen(&mut self, running: &mut Running, block: usize, from: usize) {
+        // Before or after the client spoke again, which nobody can tell from the recording.
+        let is_timeless = |message: &Value| message["method"] == "thread/started";
         let mut wanted: HashMap<String, usize> = HashMap::new();
-        for (line, message) in &running.expected[block..] {
+        let mut doubtful: Vec<String> = Vec::new();
+        for (at, (line, message)) in running.expected.iter().enumerate() {
+            if at < block && !is_timeless(message) {
+                continue;
+            }
             let awaited = awaited(message_of(line), message);
+            let is_known = self.is_known('-', line);
             // What is known to be different is not waited for, but for the beacons.
-            if awaited.is_beacon || !self.is_known('-', line) {
+            if !is_known || awaited.comes != Comes::AsSaid {
+                if is_known && awaited.comes == Comes::Mostly {
+                    doubtful.push(awaited.key.clone());
+                }
                 *wanted.entry(awaited.key).or_default() += 1;
             }
         }
@@ -206,7 +216,9 @@ impl<'a> Play<'a> {
         let count = |received: &[Value], heard: &mut Vec<(String, Value)>| {
             heard.extend(received[heard.len()..].iter().map(|message| signed(message, asked, &folders)));
             let mut missing = wanted.clone();
-            for (text, message) in &heard[from..] {
+            let counted =
+                |&(at, (_, message)): &(usize, &(String, Value))| at >= from || is_timeless(message);
+            for (_, (text, message)) in heard.iter().enumerate().filter(counted) {
                 if let Some(count) = missing.get_mut(&awaited(text, message).key) {
                     *count = count.saturating_sub(1);
                 }
@@ -214,7 +226,10 @@ impl<'a> Play<'a> {
             missing.retain(|_, count| *count > 0);
             missing
         };
-        running.client.quiet_until(|received| count(received, &mut heard).is_empty());
+        running.client.quiet_until(PATIENCE / 2, |received| {
+            count(received, &mut heard).keys().all(|key| doubtful.contains(key))
+        });
+        running.client.quiet_until(PATIENCE / 10, |received| count(received, &mut heard).is_empty());
         running.heard = heard;
         self.meet(running);
     }
@@ -292,18 +307,32 @@ fn signed(
 /// How a message is waited for.
 struct Awaited {
     key: String,
-    /// It comes in any case, in one form or another.
-    is_beacon: bool,
+    comes: Comes,
+}
+
+/// Whether what is known to be different comes nevertheless.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Comes {
+    /// In one form or another.
+    Always,
+    /// The difference is meant of another one.
+    Mostly,
+    AsSaid,
 }
 
 fn awaited(signature: &str, message: &Value) -> Awaited {
-    let beacon = |key| Awaited { key, is_beacon: true };
-    match message["method"].as_str() {
-        None => beacon(format!("answer {}", message["id"])),
-        Some("turn/completed") => beacon(format!("turn/completed {}", message["params"]["turn"]["status"])),
-        Some("thread/status/changed") => beacon(signature.to_owned()),
-        _ => Awaited { key: signature.to_owned(), is_beacon: false },
-    }
+    let (key, comes) = match message["method"].as_str() {
+        // Of what was asked in the recording.
+        None if !signature.starts_with("answer nothing") => {
+            (format!("answer {}", message["id"]), Comes::Always)
+        }
+        Some("turn/completed") => {
+            (format!("turn/completed {}", message["params"]["turn"]["status"]), Comes::Always)
+        }
+        Some("thread/status/changed") => (signature.to_owned(), Comes::Mostly),
+        _ => (signature.to_owned(), Comes::AsSaid),
+    };
+    Awaited { key, comes }
 }
 
 /// The line without its section.

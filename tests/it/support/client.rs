@@ -1,6 +1,7 @@
 //! A client: asks, listens, and checks everything that it hears against the protocol.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use app_server::sys::worker::Worker;
 use serde_json::{Value, json};
@@ -139,12 +140,12 @@ impl Client {
         }
     }
 
-    /// Waits a while until `look` is content with all that was received; whether it was in the end.
-    pub(crate) fn quiet_until(&self, mut look: impl FnMut(&[Value]) -> bool) -> bool {
+    /// Waits so long at most until `look` is content with all that was received.
+    pub(crate) fn quiet_until(&self, patience: Duration, mut look: impl FnMut(&[Value]) -> bool) {
         let enough = |heard: &mut Conversation| {
             (look(&heard.received) || heard.wrong.is_some() || heard.ended.is_some()).then_some(())
         };
-        self.conversation.wait(PATIENCE / 10, enough).is_some()
+        let _ = self.conversation.wait(patience, enough);
     }
 
     /// The next message that was not looked at yet and fits; those before it are skipped.
@@ -265,7 +266,7 @@ impl Drop for Client {
         self.sender.close();
         if let Some(reader) = self.reader.take() {
             // On a pipe the end comes with the process, which the server's owner sees to.
-            reader.join_within(std::time::Duration::ZERO);
+            reader.join_within(Duration::ZERO);
         }
         if std::thread::panicking() {
             tell_failed_test(&format!("--- conversation ---\n{}", self.conversation.now().transcript()));

@@ -558,22 +558,21 @@ impl Connection {
 
     /// None when the connection is over.
     fn answer(&mut self, state: &Watched<State>, answer: Answer) -> Option<()> {
+        // Goes out with the next step; the last of it with the end, for which nobody waits long.
+        let mut out = Vec::new();
         if let Some(status) = answer.status {
-            let mut head = format!("HTTP/1.1 {status} Mock\r\ntransfer-encoding: chunked\r\n");
+            write!(out, "HTTP/1.1 {status} Mock\r\ntransfer-encoding: chunked\r\n").ok()?;
             for (name, value) in &answer.headers {
-                head.push_str(&format!("{name}: {value}\r\n"));
+                write!(out, "{name}: {value}\r\n").ok()?;
             }
-            head.push_str("\r\n");
-            self.stream.write_all(head.as_bytes()).ok()?;
+            out.extend(b"\r\n");
         }
         for step in answer.steps {
+            self.stream.write_all(&std::mem::take(&mut out)).ok()?;
             match step {
                 Step::Bytes(bytes) if bytes.is_empty() => {}
                 Step::Bytes(bytes) => {
-                    let mut chunk = format!("{:x}\r\n", bytes.len()).into_bytes();
-                    chunk.extend(bytes);
-                    chunk.extend(b"\r\n");
-                    self.stream.write_all(&chunk).ok()?;
+                    out = [format!("{:x}\r\n", bytes.len()).as_bytes(), &bytes, b"\r\n"].concat();
                 }
                 // Ends early when the mock is stopped.
                 Step::Pause(pause) => drop(state.wait(pause, |state| state.stopped.then_some(()))),
@@ -592,7 +591,8 @@ impl Connection {
                 Step::Cut => return None,
             }
         }
-        self.stream.write_all(b"0\r\n\r\n").ok()
+        out.extend(b"0\r\n\r\n");
+        self.stream.write_all(&out).ok()
     }
 }
 

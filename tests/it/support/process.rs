@@ -248,6 +248,16 @@ impl Process {
         tasks.map(|task| switches(status(task))).sum()
     }
 
+    /// Time on a processor that it has used, all its OS threads together.
+    pub(crate) fn cpu_time(&self) -> Duration {
+        let stat = fs::read_to_string(self.proc("stat")).expect("its numbers");
+        let (_, fields) = stat.rsplit_once(") ").expect("a name");
+        let ticks = |at: usize| fields.split(' ').nth(at).and_then(|ticks| ticks.parse::<u32>().ok());
+        let own_and_the_systems = ticks(11).zip(ticks(12)).map(|(own, system)| own + system);
+        let a_second = u32::try_from(rustix::param::clock_ticks_per_second()).expect("few");
+        Duration::from_secs(1) * own_and_the_systems.expect("two numbers") / a_second
+    }
+
     /// How many watches it has with the system's inotify.
     pub(crate) fn inotify_watches(&self) -> usize {
         let infos = fs::read_dir(self.proc("fdinfo")).expect("its descriptors").flatten();
