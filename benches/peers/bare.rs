@@ -63,11 +63,14 @@ fn read(stream: TcpStream, jobs: &Sender<Job>) -> Option<()> {
     }
 }
 
+/// One system call for all that is there.
 fn write(stream: TcpStream, said: &Receiver<Utf8Bytes>) -> Result<(), tungstenite::Error> {
-    let config = WebSocketConfig::default().write_buffer_size(0);
-    let mut socket = WebSocket::from_raw_socket(stream, Role::Server, Some(config));
-    for text in said {
-        socket.send(Message::Text(text))?;
+    let mut socket = WebSocket::from_raw_socket(stream, Role::Server, /*config*/ None);
+    while let Ok(first) = said.recv() {
+        for text in std::iter::once(first).chain(said.try_iter()) {
+            socket.write(Message::Text(text))?;
+        }
+        socket.flush()?;
     }
     Ok(())
 }

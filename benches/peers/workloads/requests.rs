@@ -66,9 +66,30 @@ pub(crate) fn pipelined_64(stage: &Stage<'_>) -> Outcome {
 }
 
 fn pipelined(stage: &Stage<'_>, connections: usize) -> Outcome {
+    let each = stage.args.scaled(/*many*/ 64_000) / connections;
+    let Flown { good, cpu, seconds } = fly(stage, connections, each)?;
+    let bare = fly(&Stage { peer: &bare::peer()?, ..*stage }, connections, each)?;
+    let asked = (each * connections) as f64;
+    let (rate, bare_rate) = (good as f64 / seconds, bare.good as f64 / bare.seconds);
+    Ok(vec![
+        Figure::rate("answered", "/s", rate),
+        Figure::cost("refused", "%", (asked - good as f64) * 100.0 / asked),
+        Figure::cost("CPU a request", "us", cpu * 1e6 / asked),
+        Figure::rate("answered, to that of a bare server", "x", rate / bare_rate),
+        Figure::cost("CPU a request, to that of a bare server", "x", cpu / bare.cpu),
+    ])
+}
+
+/// What became of many requests on many connections.
+struct Flown {
+    good: usize,
+    cpu: f64,
+    seconds: f64,
+}
+
+fn fly(stage: &Stage<'_>, connections: usize, each: usize) -> Result<Flown, Missing> {
     let home = stage.home()?;
     let server = stage.listening(&home)?;
-    let each = stage.args.scaled(/*many*/ 64_000) / connections;
     let mut links = Vec::new();
     for _ in 0..connections {
         links.push(server.client()?);
@@ -83,16 +104,8 @@ fn pipelined(stage: &Stage<'_>, connections: usize) -> Outcome {
     });
     let seconds = started.elapsed().as_secs_f64();
     let cpu = server.cpu() - cpu;
-    let mut good = 0;
-    for count in counts {
-        good += count?;
-    }
-    let asked = (each * connections) as f64;
-    Ok(vec![
-        Figure::rate("answered", "/s", good as f64 / seconds),
-        Figure::cost("refused", "%", (asked - good as f64) * 100.0 / asked),
-        Figure::cost("CPU a request", "us", cpu * 1e6 / asked),
-    ])
+    let good = counts.into_iter().sum::<Result<usize, Missing>>()?;
+    Ok(Flown { good, cpu, seconds })
 }
 
 /// Keeps `WINDOW` requests in flight; how many were not refused.
