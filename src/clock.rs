@@ -98,6 +98,15 @@ impl Clock {
         }
     }
 
+    /// Time since the clock was made, as exactly as there is: to measure how long something takes.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        match &*self.0 {
+            Kind::Real { start } => start.elapsed(),
+            Kind::Simulated(simulated) => Duration::from_millis(lock(simulated).now_ms),
+        }
+    }
+
     /// Unix time in milliseconds.
     #[must_use]
     pub fn wall_ms(&self) -> i64 {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -11,7 +12,7 @@ use super::encode::{error_response, response};
 use super::error::RpcError;
 use super::id::RequestId;
 use super::spliced::{Filling, LongArray, response_around};
-use crate::clock::{Clock, Monotonic};
+use crate::clock::Clock;
 use crate::obs::metrics::RequestStats;
 use crate::obs::trace::Context;
 use crate::queue::{Outbox, OutboxLimits, Overflow};
@@ -33,8 +34,8 @@ impl OpenRequests {
 pub struct Watch {
     /// Where the outcome is counted.
     pub stats: &'static RequestStats,
-    /// When it came.
-    pub since: Monotonic,
+    /// When it came, by [`Clock::elapsed`]: most take less than the millisecond of other times.
+    pub began: Duration,
     /// The time.
     pub clock: Clock,
     /// Its place in a trace.
@@ -182,8 +183,8 @@ impl Answer {
 impl Reply {
     fn end(&mut self, is_result: bool) {
         self.answered = true;
-        if let Some(Watch { stats, since, clock, .. }) = self.watch.as_deref() {
-            stats.record(clock.now().since(*since), is_result);
+        if let Some(Watch { stats, began, clock, .. }) = self.watch.as_deref() {
+            stats.record(clock.elapsed().saturating_sub(*began), is_result);
         }
     }
 }
@@ -240,7 +241,7 @@ mod tests {
         let ask = || {
             let watch = Watch {
                 stats: &STATS,
-                since: clock.now(),
+                began: clock.elapsed(),
                 clock: clock.clone(),
                 trace: Context::root(),
                 span: Span::none(),
@@ -248,7 +249,7 @@ mod tests {
             Reply::new(1.into(), outbox.clone(), &OpenRequests::default()).watched(watch)
         };
         let (first, second, third) = (ask(), ask(), ask());
-        clock.advance(std::time::Duration::from_secs(1));
+        clock.advance(Duration::from_secs(1));
         first.send(Ok("done"));
         second.refuse(RpcError::overloaded());
         drop(third);

@@ -71,7 +71,7 @@ impl Processor {
         }
         Watch {
             stats: &STATS[method.unwrap_or(METHODS.len())],
-            since: self.services.clock.now(),
+            began: self.services.clock.elapsed(),
             clock: self.services.clock.clone(),
             trace,
             span,

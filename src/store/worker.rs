@@ -327,10 +327,10 @@ impl Serving {
         };
         let mut group = Group::begin(database.as_mut().map_err(|error| error.clone()), &jobs);
         let told: Vec<Tell> = jobs.into_iter().map(|work| group.run(work)).collect();
-        let began = self.clock.now();
+        let began = self.clock.elapsed();
         let ended = group.end();
         if ended == Ok(true) {
-            STORE_COMMIT_SECONDS.record(self.clock.now().since(began));
+            STORE_COMMIT_SECONDS.record(self.clock.elapsed().saturating_sub(began));
             self.commits.fetch_add(1, Ordering::Relaxed);
         }
         let lost = ended.err();

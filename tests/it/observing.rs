@@ -70,6 +70,8 @@ fn metrics_count_what_happened() {
     assert_eq!((of("initialize", "result"), of("turn/start", "result")), (1.0, 1.0));
     assert_eq!((of("thread/read", "error"), of("other", "error")), (1.0, 1.0));
     assert_eq!(found["app_server_request_duration_seconds_count{method=\"turn/start\"}"], 1.0);
+    // Also what takes less than a millisecond takes time.
+    assert!(found["app_server_request_duration_seconds_sum{method=\"thread/read\"}"] > 0.0, "{body}");
     let inf = "app_server_request_duration_seconds_bucket{method=\"turn/start\",le=\"+Inf\"}";
     assert_eq!(found[inf], 1.0);
     assert_eq!((found["app_server_connections"], found["app_server_turns_started_total"]), (1.0, 1.0));
