@@ -33,13 +33,14 @@ impl Wakes {
         release();
     }
 
-    /// Like [`Self::release`] for who has nothing else to do: a single client that gets at most `bytes_max`
-    /// bytes is written to at once, if there is a way beside its writer ([`super::Shortcut`]).
+    /// Like [`Self::release`] for who has nothing else to do: a single message of at most `bytes_max` bytes for
+    /// a single client is written at once, if there is a way beside its writer ([`super::Shortcut`]). After
+    /// several there are more to come, and the writer is busy all the same.
     pub fn release_or_write(&self, bytes_max: usize) {
         each(|shared, is_only| {
-            let bytes_max = if is_only { bytes_max } else { 0 };
             let mut state = lock(&shared.state);
             state.is_gathered = false;
+            let bytes_max = if is_only && state.data.len() == 1 { bytes_max } else { 0 };
             shared.write_or_wake(state, bytes_max);
         });
     }
@@ -233,13 +234,17 @@ mod tests {
     }
 
     #[test]
-    fn a_single_client_is_written_to_at_once_and_several_by_their_writers() {
+    fn a_single_message_is_written_at_once_and_more_by_the_writers() {
         let (written, other) = (Written::new(cut()), Written::new(cut()));
         let wakes = Wakes::gather();
         written.push("one");
-        written.push("two");
         wakes.release_or_write(/*bytes_max*/ 6);
-        assert_eq!(written.next(), ("way", words(&["one", "two"])));
+        assert_eq!(written.next(), ("way", words(&["one"])));
+        written.push("two");
+        written.push("three");
+        wakes.release_or_write(/*bytes_max*/ 100);
+        assert_eq!(written.next(), ("writer", words(&["two", "three"])));
+        written.rests();
         written.push("three");
         other.push("other");
         wakes.release_or_write(/*bytes_max*/ 6);
