@@ -48,12 +48,12 @@ fn a_turn_that_is_about_to_start_is_not_shown_as_interrupted() {
     let held = hold_store(&home.database());
     // This one the store has taken, and waits; the two others are then done in one step.
     client.send("thread/name/set", json!({ "threadId": other, "name": "new" }));
-    wait_for_jobs(&mut client, 0.0);
+    wait_for_jobs(&mut client, /*jobs*/ 0.0);
     let start = json!({ "threadId": thread, "input": said("now") });
     let started = client.send("turn/start", start);
-    wait_for_jobs(&mut client, 1.0);
+    wait_for_jobs(&mut client, /*jobs*/ 1.0);
     let resumed = late.send("thread/resume", json!({ "threadId": thread }));
-    wait_for_jobs(&mut client, 2.0);
+    wait_for_jobs(&mut client, /*jobs*/ 2.0);
     held.execute_batch("COMMIT").expect("it ends");
     let resumed = late.answer(&resumed).expect("it is loaded");
     let turn = text(&client.answer(&started).expect("it starts")["turn"]["id"]);

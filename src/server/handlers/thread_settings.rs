@@ -9,8 +9,8 @@ use crate::config::PROVIDER_OPENAI;
 use crate::limits;
 use crate::model::OFFLINE_PROVIDER;
 use crate::proto::{
-    DynamicToolSpec, EmptyResponse, SandboxMode, SandboxPolicy, ThreadForkParams, ThreadResumeParams,
-    ThreadSettingsUpdateParams, ThreadSettingsUpdated, ThreadStartParams,
+    AbsolutePath, DynamicToolSpec, EmptyResponse, SandboxMode, SandboxPolicy, ThreadForkParams,
+    ThreadResumeParams, ThreadSettingsUpdateParams, ThreadSettingsUpdated, ThreadStartParams,
 };
 use crate::rpc::{Reason, Reply, RpcError};
 use crate::server::configuration::Ground;
@@ -265,7 +265,39 @@ fn sandbox_mode(profile: Option<&str>, direct: Option<SandboxMode>) -> Result<Op
     }
 }
 
-/// A path as a client wrote it, made absolute. It is not checked: it may appear later.
+/// A path as a client wrote it, made absolute as the reference does: from `base`, with the user's home for
+/// `~` and a folder less for `..`. It is not checked: it may appear later.
 pub(super) fn absolute(base: &Path, path: &str) -> String {
-    base.join(path).to_string_lossy().into_owned()
+    absolute_for(base, path, std::env::home_dir().as_deref())
+}
+
+fn absolute_for(base: &Path, path: &str, home: Option<&Path>) -> String {
+    let below_home = path.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    let whole = match (below_home, home) {
+        (Some(rest), Some(home)) => home.join(rest.trim_start_matches('/')),
+        _ => base.join(path),
+    };
+    let whole = AbsolutePath::new(&whole).map_or(whole, AbsolutePath::into_path);
+    whole.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_are_absolute_however_they_are_written() {
+        let of = |path| absolute_for("/work/deep".as_ref(), path, Some("/home/user".as_ref()));
+        for (path, expected) in [
+            ("sub", "/work/deep/sub"),
+            ("../other/./x", "/work/other/x"),
+            ("/a//b/../c", "/a/c"),
+            ("~", "/home/user"),
+            ("~/x", "/home/user/x"),
+            ("~x", "/work/deep/~x"),
+        ] {
+            assert_eq!(of(path), expected, "{path}");
+        }
+        assert_eq!(absolute_for("/work".as_ref(), "~/x", /*home*/ None), "/work/~/x");
+    }
 }
