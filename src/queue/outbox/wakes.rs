@@ -33,9 +33,9 @@ impl Wakes {
         release();
     }
 
-    /// Like [`Self::release`] for who has nothing else to do: a single message of at most `bytes_max` bytes for
-    /// a single client is written at once, if there is a way beside its writer ([`super::Shortcut`]). After
-    /// several there are more to come, and the writer is busy all the same.
+    /// Like [`Self::release`] for who has nothing else to do: a single message of at most `bytes_max` bytes
+    /// for a single client is written at once, if there is a way beside its writer ([`super::Shortcut`]).
+    /// After several there are more to come, and the writer is busy all the same.
     pub fn release_or_write(&self, bytes_max: usize) {
         each(|shared, is_only| {
             let mut state = lock(&shared.state);
