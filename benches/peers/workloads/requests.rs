@@ -28,7 +28,11 @@ pub(crate) fn sequential(stage: &Stage<'_>) -> Outcome {
     drop((link, server));
     let bare = Stage { peer: &bare::peer()?, ..*stage };
     let server = bare.listening(&home)?;
-    let (bare, _) = p50_p99(one_by_one(&mut server.client()?, count)?);
+    let mut link = server.client()?;
+    one_by_one(&mut link, count / 10)?;
+    let bare_cpu = server.cpu();
+    let (bare, _) = p50_p99(one_by_one(&mut link, count)?);
+    let bare_cpu = server.cpu() - bare_cpu;
     Ok(vec![
         Figure::cost("stdio p50", "us", stdio),
         Figure::cost("stdio p99", "us", stdio_99),
@@ -36,6 +40,7 @@ pub(crate) fn sequential(stage: &Stage<'_>) -> Outcome {
         Figure::cost("WebSocket p99", "us", ws_99),
         Figure::cost("WebSocket, CPU a request", "us", cpu * 1e6 / count as f64),
         Figure::cost("WebSocket p50, to that of a bare server", "x", ws / bare),
+        Figure::cost("WebSocket, CPU a request, to that of a bare server", "x", cpu / bare_cpu),
     ])
 }
 
