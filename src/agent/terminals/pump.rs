@@ -21,16 +21,10 @@ pub(super) struct Feed {
     bell: Receiver<()>,
 }
 
-/// The end that the command fills.
+/// The end that the command fills. What somebody has typed is put in once the command has it: so it is told
+/// before what the command says to it, and before its end.
+#[derive(Debug, Clone)]
 pub(super) struct FeedSink {
-    queue: Arc<Mutex<Queue>>,
-    ring: Sender<()>,
-}
-
-/// What somebody has typed goes here once the command has it: so it is told before what the command says to
-/// it, and before its end.
-#[derive(Debug)]
-pub(super) struct Typist {
     queue: Arc<Mutex<Queue>>,
     ring: Sender<()>,
 }
@@ -68,24 +62,14 @@ impl Feed {
 }
 
 impl FeedSink {
-    pub(super) fn typist(&self) -> Arc<Typist> {
-        Arc::new(Typist { queue: Arc::clone(&self.queue), ring: self.ring.clone() })
+    pub(super) fn typed(&self, typed: Typed) {
+        lock(&self.queue).said.push(Said::Input(typed));
+        self.ring();
     }
 
     fn ring(&self) {
-        ring(&self.ring);
-    }
-}
-
-fn ring(bell: &Sender<()>) {
-    // A full slot means that the bell rings already.
-    let _ = bell.try_send(());
-}
-
-impl Typist {
-    pub(super) fn typed(&self, typed: Typed) {
-        lock(&self.queue).said.push(Said::Input(typed));
-        ring(&self.ring);
+        // A full slot means that the bell rings already.
+        let _ = self.ring.try_send(());
     }
 }
 

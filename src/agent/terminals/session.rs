@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use crossbeam_channel::{Sender, bounded};
 
 use super::output::HeadTail;
-use super::pump::{self, Feed, Typed, Typist};
+use super::pump::{self, Feed, FeedSink, Typed};
 use super::{BackgroundTerminal, NewCommand};
 use crate::agent::teller::Teller;
 use crate::clock::{Clock, Monotonic};
@@ -46,7 +46,7 @@ pub(crate) struct Session {
     id: i64,
     // Dropped in this order: the kill comes before the wait.
     running: Mutex<Option<Running>>,
-    typist: Arc<Typist>,
+    typed: FeedSink,
     shared: Arc<Shared>,
     pump: Mutex<Option<Worker>>,
 }
@@ -121,10 +121,10 @@ impl Session {
         })
         .map_err(|error| StartFailure::NoWorker(error.to_string()))?;
         // If it is refused, these two are dropped, and the pump ends without a word.
-        let typist = sink.typist();
+        let typed = sink.clone();
         let running = spawner.start(spec, Box::new(sink))?;
         let (running, pump) = (Mutex::new(Some(running)), Mutex::new(Some(pump)));
-        Ok(Arc::new(Self { id, running, typist, shared, pump }))
+        Ok(Arc::new(Self { id, running, typed, shared, pump }))
     }
 
     pub(crate) fn id(&self) -> i64 {
@@ -232,10 +232,10 @@ impl Session {
         match &*lock(&self.running) {
             None => return Err(StdinError::Ended),
             Some(running) => {
-                let typist = Arc::clone(&self.typist);
+                let feed = self.typed.clone();
                 let typed = Typed { teller: Arc::clone(teller), text: text.to_owned(), done };
                 let written = Written::to(move |outcome| match outcome {
-                    Ok(()) => typist.typed(typed),
+                    Ok(()) => feed.typed(typed),
                     Err(error) => {
                         let _ = typed.done.try_send(Err(error));
                     }
